@@ -137,7 +137,7 @@ class WorkerState:
 
 @dataclass(frozen=True, slots=True)
 class FaceSeen:
-    """One person's face, judged over several frames; once per track, again if unknown becomes known.
+    """One person's face, judged over several frames: once per track, and again if it becomes known.
 
     Attributes:
         track: number of the track in this worker's life.

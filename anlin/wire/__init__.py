@@ -1,0 +1,1 @@
+"""Codecs and keys: bytes in, messages out, and no sockets."""
