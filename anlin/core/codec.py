@@ -7,6 +7,7 @@ records in its first second.
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
 import json
 import types
@@ -75,28 +76,34 @@ def _names(cls: type) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(cls))
 
 
+_ABSENT = object()
+
+
 @cache
 def _object(cls: type) -> _Convert:
     hints = typing.get_type_hints(cls)
     fields = [
         (
             field.name,
+            hints[field.name] if hints[field.name] in (str, bool, int, float) else None,
             _converter(hints[field.name], f"{cls.__name__}.{field.name}"),
             field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,
         )
         for field in dataclasses.fields(cls)
     ]
-    known = frozenset(name for name, _, _ in fields)
+    known = frozenset(field[0] for field in fields)
 
     def convert(data: Any) -> Any:
         if type(data) is not dict:
             raise DataError(f"{cls.__name__}: expected an object, got {_show(data)}")
         values: dict[str, Any] = {}
-        for name, field_convert, required in fields:
-            if name in data:
-                values[name] = field_convert(data[name])
-            elif required:
-                raise DataError(f"{cls.__name__}.{name}: missing")
+        for name, plain, field_convert, required in fields:
+            value = data.get(name, _ABSENT)
+            if value is _ABSENT:
+                if required:
+                    raise DataError(f"{cls.__name__}.{name}: missing")
+            else:
+                values[name] = value if type(value) is plain else field_convert(value)
         if len(values) != len(data):
             raise DataError(f"{cls.__name__}: unknown fields {sorted(set(data) - known)}")
         return cls(**values)
@@ -115,16 +122,17 @@ def _converter(hint: Any, where: str) -> _Convert:
         convert = _converter(inner[0], where)
         return lambda data: None if data is None else convert(data)
     if origin is tuple:
-        item = _converter(arguments[0], where)
-        return lambda data: tuple([item(x) for x in _expect(list, data, where)])
+        items = [_converter(item, where) for item in arguments if item is not ...]
+        if ... not in arguments:
+            return lambda data: _fixed(items, data, where)
+        each = items[0]
+        return lambda data: tuple([each(x) for x in _expect(list, data, where)])
     if origin is frozenset:
         item = _converter(arguments[0], where)
         return lambda data: frozenset(item(x) for x in _expect(list, data, where))
-    if origin in (dict, Mapping):
+    if origin is dict or origin is collections.abc.Mapping:
         item = _converter(arguments[1], where)
         return lambda data: {k: item(v) for k, v in _expect(dict, data, where).items()}
-    if hint is Mapping:
-        return lambda data: _expect(dict, data, where)
     if hint is datetime:
         return lambda data: _time(data, where)
     if hint is date:
@@ -137,8 +145,14 @@ def _converter(hint: Any, where: str) -> _Convert:
         members = {member.value: member for member in hint}
         return lambda data: _member(members, data, where)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return lambda data: _object(hint)(data)
+        return _object(hint)
     raise TypeError(f"{where}: {hint!r} has no JSON form")
+
+
+def _fixed(items: list[_Convert], data: Any, where: str) -> tuple[Any, ...]:
+    if type(data) is not list or len(data) != len(items):
+        raise DataError(f"{where}: expected {len(items)} values, got {_show(data)}")
+    return tuple(convert(item) for convert, item in zip(items, data, strict=True))
 
 
 def _expect(kind: Any, data: Any, where: str) -> Any:

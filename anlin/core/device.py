@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from anlin.core.policy import Method
+from anlin.core.words import Word
 
 
-class ContactLevel(StrEnum):
+class ContactLevel(Word):
     """A supervised door contact, read as a level."""
 
     CLOSED = "closed"

@@ -10,16 +10,16 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from anlin.core.codec import canonical_json, to_data
+from anlin.core.words import Word
 
 GENESIS = "0" * 64
 """The hash before the first event of a node."""
 
 
-class EventKind(StrEnum):
+class EventKind(Word):
     """What can have happened. Past tense, as a guard would say it."""
 
     ACCESS_GRANTED = "access_granted"

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from enum import StrEnum
+
+from anlin.core.words import Word
 
 PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -22,7 +23,7 @@ _MAX_TYPED_CHARS = 16
 _IGNORED = str.maketrans("", "", " ·.•-‧・\u3000")
 
 
-class PlateKind(StrEnum):
+class PlateKind(Word):
     """What a plate belongs to, as far as its text tells."""
 
     STANDARD = "standard"

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from anlin.core.codec import DataError, canonical_json, from_data, to_data
 from anlin.core.schedule import Schedule
+from anlin.core.words import Word
 
 
-class Method(StrEnum):
+class Method(Word):
     """How a person or vehicle presents itself."""
 
     CARD = "card"
@@ -31,7 +31,7 @@ class Method(StrEnum):
     EXIT_BUTTON = "exit_button"
 
 
-class HolderKind(StrEnum):
+class HolderKind(Word):
     """Why a holder is here."""
 
     RESIDENT = "resident"
@@ -39,7 +39,7 @@ class HolderKind(StrEnum):
     VISITOR = "visitor"
 
 
-class Status(StrEnum):
+class Status(Word):
     """Whether a holder or credential may be used at all."""
 
     ACTIVE = "active"
@@ -48,14 +48,14 @@ class Status(StrEnum):
     REVOKED = "revoked"
 
 
-class Direction(StrEnum):
+class Direction(Word):
     """Which way an access point leads."""
 
     ENTRY = "entry"
     EXIT = "exit"
 
 
-class PortalKind(StrEnum):
+class PortalKind(Word):
     """What opens."""
 
     DOOR = "door"
@@ -63,7 +63,7 @@ class PortalKind(StrEnum):
     BARRIER = "barrier"
 
 
-class OnPowerLoss(StrEnum):
+class OnPowerLoss(Word):
     """What the lock does without power; a property of the lock, not a wish."""
 
     FAIL_SAFE = "fail_safe"

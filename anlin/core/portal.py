@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from anlin.core.device import ContactLevel
 from anlin.core.event import EventKind
 from anlin.core.policy import Portal
+from anlin.core.words import Word
 
 
-class PortalState(StrEnum):
+class PortalState(Word):
     """What a portal is doing, in one word."""
 
     SECURED = "secured"
@@ -32,7 +32,7 @@ class PortalState(StrEnum):
     FAULT = "fault"
 
 
-class Cause(StrEnum):
+class Cause(Word):
     """Why a portal may be unlocked. There is no other way."""
 
     DECISION = "decision"

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from anlin.core.codec import DataError, from_data, to_data
 from anlin.core.event import Event
 from anlin.core.policy import Delta
+from anlin.core.words import Word
 
 VERSION = 1
 VERSIONS_SPOKEN = (1,)
@@ -32,7 +32,7 @@ COMMAND_LIFE = timedelta(seconds=10)
 """An open command that comes later is refused: nobody stands there any more."""
 
 
-class CommandKind(StrEnum):
+class CommandKind(Word):
     """What a person at the hub may ask of an edge."""
 
     RELEASE = "release"
