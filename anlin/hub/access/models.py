@@ -1,0 +1,251 @@
+"""What opens, for whom, by what; and the policy compiled from it."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from anlin.core.policy import OnPowerLoss, PortalKind, Status
+from anlin.hub.devices.models import Node
+from anlin.hub.ids import IdField
+from anlin.hub.people.models import Community, Holder
+
+
+class Area(models.Model):
+    """A space bounded by portals."""
+
+    id = IdField("a")
+    community = models.ForeignKey(Community, models.CASCADE, related_name="areas")
+    name = models.CharField(max_length=60)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Schedule(models.Model):
+    """Weekly periods and special days, as `core.schedule` reads them."""
+
+    id = IdField("s")
+    community = models.ForeignKey(Community, models.CASCADE, related_name="schedules")
+    name = models.CharField(max_length=60)
+    zone = models.CharField(max_length=64)
+    weekly = models.JSONField(default=list, blank=True)
+    """List of {"start_min", "end_min", "days"}."""
+    special = models.JSONField(default=list, blank=True)
+    """List of {"on": date, "periods": [...]}."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Portal(models.Model):
+    """The thing that opens, with its timers."""
+
+    id = IdField("p")
+    community = models.ForeignKey(Community, models.CASCADE, related_name="portals")
+    node = models.ForeignKey(Node, models.SET_NULL, null=True, related_name="portals")
+    """The edge that commands for this portal go to."""
+    name = models.CharField(max_length=60)
+    kind = models.CharField(max_length=12, default=PortalKind.DOOR.value)
+    grant_s = models.FloatField(default=5.0)
+    held_open_s = models.FloatField(default=30.0)
+    prealarm_s = models.FloatField(default=10.0)
+    debounce_s = models.FloatField(default=0.1)
+    on_power_loss = models.CharField(max_length=12, default=OnPowerLoss.FAIL_SAFE.value)
+    is_escape_route = models.BooleanField(default=True)
+    schedule = models.ForeignKey(Schedule, models.PROTECT, null=True, blank=True)
+    """Unlocks the portal while active."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PortalStatus(models.Model):
+    """What the newest events say of a portal; folded from the log, never typed."""
+
+    portal = models.OneToOneField(
+        Portal, models.CASCADE, related_name="status", primary_key=True
+    )
+    state = models.CharField(max_length=16, blank=True)
+    """A `core.portal.PortalState`; empty while nothing is known."""
+    contact = models.CharField(max_length=10, blank=True)
+    is_held = models.BooleanField(default=False)
+    is_forced = models.BooleanField(default=False)
+    is_lockdown = models.BooleanField(default=False)
+    is_fire = models.BooleanField(default=False)
+    is_fault = models.BooleanField(default=False)
+    unlocked_by = models.CharField(max_length=20, blank=True)
+    """The cause that holds it unlocked (`core.portal.Cause`), if any."""
+    since = models.DateTimeField(null=True, blank=True)
+    position = models.PositiveBigIntegerField(default=0)
+    """Of the newest event folded in."""
+
+    def __str__(self) -> str:
+        return f"{self.portal_id} {self.state}"
+
+
+class AccessPoint(models.Model):
+    """One portal in one direction: what it accepts and how sure it must be."""
+
+    id = IdField("ap")
+    portal = models.ForeignKey(Portal, models.CASCADE, related_name="points")
+    name = models.CharField(max_length=60)
+    direction = models.CharField(max_length=6)
+    """A `core.policy.Direction`."""
+    methods = models.JSONField(default=list)
+    """List of `core.policy.Method`."""
+    level = models.PositiveSmallIntegerField(default=1)
+    is_enabled = models.BooleanField(default=True)
+    area_from = models.ForeignKey(Area, models.PROTECT, null=True, blank=True, related_name="+")
+    area_to = models.ForeignKey(Area, models.PROTECT, null=True, blank=True, related_name="+")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AccessRule(models.Model):
+    """Groups x access points x schedule; no schedule means at all times."""
+
+    id = IdField("ru")
+    community = models.ForeignKey(Community, models.CASCADE, related_name="rules")
+    name = models.CharField(max_length=60)
+    groups = models.JSONField(default=list)
+    """Groups: "community:<id>", "building:<id>", "staff", "visitors"."""
+    points = models.ManyToManyField(AccessPoint, related_name="rules")
+    schedule = models.ForeignKey(Schedule, models.PROTECT, null=True, blank=True)
+    valid_from = models.DateTimeField(null=True, blank=True)
+    valid_until = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Credential(models.Model):
+    """What is presented. For a face, `key` is the credential's own id."""
+
+    id = IdField("cr")
+    community = models.ForeignKey(Community, models.CASCADE, related_name="credentials")
+    holder = models.ForeignKey(Holder, models.CASCADE, related_name="credentials")
+    method = models.CharField(max_length=16)
+    """A `core.policy.Method`."""
+    key = models.CharField(max_length=64)
+    status = models.CharField(max_length=12, default=Status.ACTIVE.value)
+    """A `core.policy.Status`; revoked is for ever."""
+    valid_from = models.DateTimeField(null=True, blank=True)
+    valid_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["community", "method", "key"],
+                condition=~Q(status=Status.REVOKED.value),
+                name="one_credential_by_key",
+            )
+        ]
+        indexes = [models.Index(fields=["community", "key"], name="credential_by_key")]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.id}"
+
+
+class FaceTemplate(models.Model):
+    """A face, sealed to one node: the hub keeps it and can't read it."""
+
+    credential = models.ForeignKey(Credential, models.CASCADE, related_name="templates")
+    node = models.ForeignKey(Node, models.CASCADE, related_name="templates")
+    model = models.CharField(max_length=60)
+    sealed = models.TextField()
+
+    NOT_AUDITED = frozenset({"sealed"})
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["credential", "node"], name="one_template_by_node")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.credential_id} {self.node_id}"
+
+
+class Photo(models.Model):
+    """The photograph that a face was enrolled from, closed; only with consent to keep it."""
+
+    credential = models.OneToOneField(
+        Credential, models.CASCADE, related_name="photo", primary_key=True
+    )
+    closed = models.BinaryField()
+
+    NOT_AUDITED = frozenset({"closed"})
+
+    def __str__(self) -> str:
+        return self.credential_id
+
+
+class VisitorPass(models.Model):
+    """A signed QR pass: where, when, how often. Its text is not kept, only shown."""
+
+    id = IdField("v")
+    community = models.ForeignKey(Community, models.CASCADE, related_name="passes")
+    holder = models.ForeignKey(Holder, models.CASCADE, related_name="passes")
+    label = models.CharField(max_length=60)
+    points = models.JSONField(default=list)
+    """Ids of access points; empty admits wherever the rules do."""
+    not_before = models.DateTimeField()
+    not_after = models.DateTimeField()
+    uses = models.PositiveSmallIntegerField(default=1)
+    """0 is without limit."""
+    used = models.PositiveIntegerField(default=0)
+    """Grants that the log shows, at all nodes together."""
+    issued_by = models.CharField(max_length=150)
+    issued_at = models.DateTimeField(auto_now_add=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.label} {self.id}"
+
+
+class PolicyChange(models.Model):
+    """One compiled entity from one revision until it was replaced; never edited but for that.
+
+    The policy at revision R is every row with revision <= R that was not replaced by then, so
+    a decision can be replayed against the policy it was made by.
+    """
+
+    community = models.ForeignKey(Community, models.CASCADE, related_name="policy_changes")
+    revision = models.PositiveBigIntegerField()
+    kind = models.CharField(max_length=16)
+    entity = models.CharField(max_length=24)
+    node = models.CharField(max_length=24, blank=True)
+    """The one node that it is for; empty is for all."""
+    data = models.JSONField(null=True)
+    """None is a tombstone."""
+    at = models.DateTimeField()
+    replaced_by = models.PositiveBigIntegerField(null=True)
+    """The revision that replaced it."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["community", "revision"], name="one_change_by_revision"),
+            # Finds the current row of an entity; also what makes two of them impossible.
+            models.UniqueConstraint(
+                fields=["community", "kind", "entity", "node"],
+                condition=Q(replaced_by=None),
+                name="one_current_change",
+            ),
+            models.CheckConstraint(
+                condition=Q(replaced_by=None) | Q(replaced_by__gt=F("revision")),
+                name="replaced_after",
+            ),
+        ]
+        indexes = [
+            # Serves delta_for: what is current and newer than a node's revision.
+            models.Index(
+                fields=["community", "revision"],
+                condition=Q(replaced_by=None),
+                name="current_by_revision",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.revision} {self.kind} {self.entity}"

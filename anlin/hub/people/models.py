@@ -1,0 +1,207 @@
+"""People and homes: who lives where, since when, and what they agreed to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from anlin.core.policy import HolderKind
+from anlin.hub.ids import IdField
+from anlin.hub.vault import ClosedTextField
+
+
+class Role(models.TextChoices):
+    """What a member of staff may do; each page and operation names the roles it is for."""
+
+    GUARD = "guard", _("Guard")
+    MANAGER = "manager", _("Property manager")
+    COMMITTEE = "committee", _("Owners' committee")
+    INSTALLER = "installer", _("Installer")
+    AUDITOR = "auditor", _("Auditor")
+
+
+class Community(models.Model):
+    """One community: everything below belongs to exactly one."""
+
+    id = IdField("c")
+    name = models.CharField(max_length=100)
+    zone = models.CharField(max_length=64, default="Asia/Shanghai")
+    issuer_key = ClosedTextField()
+    """Ed25519 private key that signs QR passes."""
+    face_notice_version = models.CharField(max_length=20, default="1")
+    """The version of the notice on face recognition that people agree to now."""
+    policy_revision = models.PositiveBigIntegerField(default=0)
+    """The newest revision of the policy; one counter for each community."""
+
+    NOT_AUDITED = frozenset({"issuer_key", "policy_revision"})
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Building(models.Model):
+    """A building or stairwell, as people name it."""
+
+    id = IdField("b")
+    community = models.ForeignKey(Community, models.CASCADE, related_name="buildings")
+    name = models.CharField(max_length=50)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["community", "name"], name="one_building_by_name")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Unit(models.Model):
+    """One home; `code` is what stands on its door, such as 1-101."""
+
+    id = IdField("u")
+    building = models.ForeignKey(Building, models.CASCADE, related_name="units")
+    code = models.CharField(max_length=30)
+    floor = models.SmallIntegerField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["building", "code"], name="one_unit_by_code")
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class HolderStatus(models.TextChoices):
+    ACTIVE = "active", _("Active")
+    SUSPENDED = "suspended", _("Suspended")
+    LEFT = "left", _("Moved out")
+
+
+class Holder(models.Model):
+    """Whoever a credential belongs to."""
+
+    id = IdField("h")
+    community = models.ForeignKey(Community, models.CASCADE, related_name="holders")
+    name = models.CharField(max_length=60)
+    greeting = models.CharField(max_length=30, blank=True)
+    """What a gate screen may show; empty shows the first character of the name."""
+    kind = models.CharField(max_length=12, default=HolderKind.RESIDENT.value)
+    """A `core.policy.HolderKind`."""
+    phone = ClosedTextField(blank=True, default="")
+    phone_index = models.CharField(max_length=64, blank=True, db_index=True)
+    """Keyed fingerprint of the phone's digits, to find a holder by it."""
+    status = models.CharField(
+        max_length=12, choices=HolderStatus.choices, default=HolderStatus.ACTIVE
+    )
+    valid_from = models.DateTimeField(null=True, blank=True)
+    valid_until = models.DateTimeField(null=True, blank=True)
+    note = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    NOT_AUDITED = frozenset({"phone", "phone_index"})
+
+    class Meta:
+        indexes = [models.Index(fields=["community", "name"], name="holder_by_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def label(self) -> str:
+        """What a gate screen may show of this holder."""
+        return self.greeting or f"{self.name[:1]}**"
+
+    def has_consent(self, purpose: Purpose) -> bool:
+        """Say whether a consent for this purpose is in force."""
+        return self.consents.filter(purpose=purpose, withdrawn_at=None).exists()
+
+
+class ResidencyKind(models.TextChoices):
+    OWNER = "owner", _("Owner")
+    FAMILY = "family", _("Family")
+    TENANT = "tenant", _("Tenant")
+
+
+class Residency(models.Model):
+    """A holder living in a unit for a time; a tenant's lease ends at `ends_at`, exclusive."""
+
+    id = IdField("r")
+    holder = models.ForeignKey(Holder, models.CASCADE, related_name="residencies")
+    unit = models.ForeignKey(Unit, models.CASCADE, related_name="residencies")
+    kind = models.CharField(max_length=10, choices=ResidencyKind.choices)
+    starts_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.holder_id} {self.unit_id}"
+
+
+class Purpose(models.TextChoices):
+    FACE = "face", _("Face recognition")
+    PHOTO = "photo", _("Keeping the photograph")
+
+
+class Consent(models.Model):
+    """One line of the ledger: agreed to which text, given by whom, withdrawn when."""
+
+    id = IdField("co")
+    holder = models.ForeignKey(Holder, models.CASCADE, related_name="consents")
+    purpose = models.CharField(max_length=10, choices=Purpose.choices)
+    text_version = models.CharField(max_length=20)
+    given_by = models.CharField(max_length=60)
+    """Who agreed: the holder, or a guardian for a child under 14."""
+    given_at = models.DateTimeField()
+    recorded_by = models.CharField(max_length=150)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    withdrawn_by = models.CharField(max_length=60, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["holder", "purpose"],
+                condition=Q(withdrawn_at=None),
+                name="one_consent_in_force",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.holder_id} {self.purpose}"
+
+
+class StaffProfile(models.Model):
+    """A member of staff: one log-in, one role, one community."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="staff_profile"
+    )
+    community = models.ForeignKey(Community, models.CASCADE, related_name="staff")
+    role = models.CharField(max_length=12, choices=Role.choices)
+
+    def __str__(self) -> str:
+        return f"{self.user.get_username()} ({self.role})"
+
+
+class ApiToken(models.Model):
+    """A program's log-in on behalf of a member of staff; shown once, kept as a fingerprint."""
+
+    id = IdField("t")
+    staff = models.ForeignKey(StaffProfile, models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=60)
+    token_hash = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    NOT_AUDITED = frozenset({"token_hash"})
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def in_force(at: Any) -> Q:
+    """Select residencies that hold at a time."""
+    return (Q(starts_at=None) | Q(starts_at__lte=at)) & (Q(ends_at=None) | Q(ends_at__gt=at))

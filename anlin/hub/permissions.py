@@ -1,0 +1,112 @@
+"""Who may do what: every route declares its roles, and a test refuses one that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from asgiref.sync import iscoroutinefunction
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.utils.translation import gettext as _
+
+from anlin.hub.people.models import Role, StaffProfile
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+EVERYONE = tuple(Role)
+"""All roles of staff; still nobody without a log-in."""
+
+_ANSWERS_JSON = ("/api/", "/live/", "/sync/")
+
+
+class StaffRequest(HttpRequest):
+    """A request behind `allowed`: `staff` is who is signed in, with role and community."""
+
+    staff: StaffProfile
+
+
+def allowed(*roles: Role) -> Callable[[View], View]:
+    """Let only these roles of staff reach a view; it finds its StaffProfile in `request.staff`.
+
+    Nobody signed in: pages go to the log-in, everything else answers 401. Signed in with
+    another role: 403, which names the role.
+    """
+
+    def decorate(view: View) -> View:
+        if iscoroutinefunction(view):
+
+            @wraps(view)
+            async def awaited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+                staff = await _staff_later(request)
+                refused = _refusal(request, staff, roles)
+                if refused is not None:
+                    return refused
+                cast(StaffRequest, request).staff = cast(StaffProfile, staff)
+                return cast(HttpResponseBase, await view(request, *args, **kwargs))
+
+            wrapper: Any = awaited
+        else:
+
+            @wraps(view)
+            def called(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+                staff = staff_of(request.user)
+                refused = _refusal(request, staff, roles)
+                if refused is not None:
+                    return refused
+                cast(StaffRequest, request).staff = cast(StaffProfile, staff)
+                return cast(HttpResponseBase, view(request, *args, **kwargs))
+
+            wrapper = called
+        wrapper.allowed_roles = frozenset(roles)
+        return cast(View, wrapper)
+
+    return decorate
+
+
+def public(why: str) -> Callable[[View], View]:
+    """Declare that a view needs no member of staff, and why (its own proof, or none)."""
+
+    def decorate(view: View) -> View:
+        view.public_because = why  # type: ignore[attr-defined]
+        return view
+
+    return decorate
+
+
+def staff_of(user: AbstractBaseUser | AnonymousUser) -> StaffProfile | None:
+    """Give the staff profile of a user who may sign in."""
+    if not user.is_authenticated or not user.is_active:
+        return None
+    return (
+        StaffProfile.objects.select_related("user", "community").filter(user_id=user.pk).first()
+    )
+
+
+async def _staff_later(request: HttpRequest) -> StaffProfile | None:
+    user = await request.auser()
+    if not user.is_authenticated or not user.is_active:
+        return None
+    return await (
+        StaffProfile.objects.select_related("user", "community").filter(user_id=user.pk).afirst()
+    )
+
+
+def _refusal(
+    request: HttpRequest, staff: StaffProfile | None, roles: tuple[Role, ...]
+) -> HttpResponse | None:
+    if staff is not None and staff.role in roles:
+        return None
+    as_json = request.path.startswith(_ANSWERS_JSON)
+    if staff is None:
+        if as_json:
+            return JsonResponse({"error": f"{request.path}: sign in first"}, status=401)
+        return redirect_to_login(request.get_full_path())
+    text = _("The role %(role)s may not open this page.") % {"role": staff.get_role_display()}
+    if as_json:
+        return JsonResponse(
+            {"error": f"{request.path}: the role {staff.role} may not use this"}, status=403
+        )
+    return HttpResponse(text, status=403, content_type="text/plain; charset=utf-8")

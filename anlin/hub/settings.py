@@ -1,0 +1,154 @@
+"""Django's settings for the hub. Everything that differs between machines comes from ANLIN_*."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.utils.translation import gettext_lazy as _
+
+from anlin.hub.secret import load_or_make
+
+HUB_HOME = Path(os.environ.get("ANLIN_HOME", "var")).resolve() / "hub"
+"""The hub's own state: records, event log, pictures, secret."""
+BROKER_HOME = HUB_HOME.parent / "broker"
+"""Where the MQTT broker reads which devices may sign in."""
+PICTURES_HOME = HUB_HOME / "media"
+
+HUB_URL = os.environ.get("ANLIN_HUB_URL", "http://127.0.0.1:8000").rstrip("/")
+LIVE_URL = os.environ.get("ANLIN_LIVE_URL", "http://127.0.0.1:8001").rstrip("/")
+"""The origins of the pages and of the live process, as the browser sees them."""
+
+SECRET_KEY = load_or_make(HUB_HOME / "secret")
+DEBUG = False
+ALLOWED_HOSTS = os.environ.get("ANLIN_HOSTS", "127.0.0.1,localhost,[::1]").split(",") + [
+    str(urlsplit(url).hostname) for url in (HUB_URL, LIVE_URL)
+]
+CSRF_TRUSTED_ORIGINS = [HUB_URL]
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "anlin.hub.people",
+    "anlin.hub.devices",
+    "anlin.hub.access",
+    "anlin.hub.audit",
+    "anlin.hub.events",
+    "anlin.hub.console",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "anlin.hub.middleware.content_security_policy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "anlin.hub.urls"
+WSGI_APPLICATION = "anlin.hub.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [Path(__file__).parent / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "anlin.hub.middleware.page_context",
+            ],
+        },
+    },
+]
+
+
+def _sqlite(name: str) -> dict[str, Any]:
+    """Give one SQLite database: WAL, every commit on disk, writers taking turns from the start.
+
+    IMMEDIATE, because a transaction that reads first and writes later is refused at once, without
+    waiting, when another has written in between.
+    """
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": HUB_HOME / name,
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            "timeout": 10,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": (
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000;"
+            ),
+        },
+    }
+
+
+DATABASES = {"default": _sqlite("hub.sqlite3"), "events": _sqlite("events.sqlite3")}
+DATABASE_ROUTERS = ["anlin.hub.databases.EventsApart"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "/login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/login"
+
+SESSION_COOKIE_NAME = "anlin_session"
+SESSION_COOKIE_AGE = 12 * 3600
+"""One shift: a console that was left open overnight asks again."""
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HUB_URL.startswith("https:")
+CSRF_COOKIE_NAME = "anlin_csrf"
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+LANGUAGE_CODE = "zh-hans"
+LANGUAGES = [("zh-hans", _("Simplified Chinese")), ("en", _("English"))]
+LOCALE_PATHS = [Path(__file__).parent / "locale"]
+LANGUAGE_COOKIE_NAME = "anlin_language"
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [
+    path for path in (Path(__file__).parent / "static",) if path.is_dir()
+]
+STATIC_ROOT = HUB_HOME / "static"
+WHITENOISE_USE_FINDERS = True
+"""Static files come straight from the package: nothing to collect before the first start."""
+WHITENOISE_MAX_AGE = 300
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+FILE_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": os.environ.get("ANLIN_LOG", "WARNING")},
+}

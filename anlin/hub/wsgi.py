@@ -1,0 +1,11 @@
+"""Pages, API and uploads from edges: `granian --interface wsgi anlin.hub.wsgi:application`."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "anlin.hub.settings")
+
+application = get_wsgi_application()
