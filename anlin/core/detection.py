@@ -2,15 +2,23 @@
 
 The edge writes `Configure`, `GalleryAdd` and `GalleryRemove` to a worker's standard input; the
 worker writes `WorkerReady`, `WorkerState`, `FaceSeen` and `PlateSeen` to its standard output.
-`anlin.core.codec` turns each into one JSON object with a `type` tag. Times are aware UTC and are
-the time the frame was captured, never the time it was looked at.
+`to_line` and `from_line` turn each into one line of JSON with a `type` tag and back. Times are
+aware UTC: when the frame was captured, never when it was looked at.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+import re
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from anlin.core.access import Liveness
+from anlin.core.codec import DataError, canonical_json, from_data, to_data
+
+MAX_LINE_BYTES = 8 << 20
+"""Longest line of the protocol: a chunk of some thousand templates fits, a flood does not."""
 
 
 class Task(StrEnum):
@@ -28,15 +36,6 @@ class CameraState(StrEnum):
     UNREACHABLE = "unreachable"
     COVERED = "covered"  # frames come, but they show nothing: lens covered, or night without light
     BAD_FRAMES = "bad_frames"  # connected, but what comes is no picture
-
-
-class Liveness(StrEnum):
-    """Whether a face is a living person's, as far as a single camera can tell."""
-
-    LIVE = "live"
-    SPOOF = "spoof"
-    UNKNOWN = "unknown"
-    UNAVAILABLE = "unavailable"  # no liveness model is installed: never to be read as "live"
 
 
 class PlateColour(StrEnum):
@@ -78,11 +77,11 @@ class Configure:
 
 @dataclass(frozen=True, slots=True)
 class GalleryTemplate:
-    """One enrolled face: whose it is, and its vector (little-endian float16, as stored)."""
+    """One enrolled face: whose it is, and its vector (base64 of little-endian float16)."""
 
     credential: str
     holder: str
-    vector: bytes
+    vector: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +200,48 @@ class PlateSeen:
     vehicle: bool | None = None
     picture: str = ""
     model: str = ""
-    characters: tuple[float, ...] = field(default=())
+    characters: tuple[float, ...] = ()
 
 
 ToWorker = Configure | GalleryAdd | GalleryRemove
 FromWorker = WorkerReady | WorkerState | FaceSeen | PlateSeen
+Message = ToWorker | FromWorker
+
+_TYPES: dict[str, type[Message]] = {
+    re.sub(r"(?<=.)(?=[A-Z])", "_", kind.__name__).lower(): kind
+    for kind in (
+        Configure,
+        GalleryAdd,
+        GalleryRemove,
+        WorkerReady,
+        WorkerState,
+        FaceSeen,
+        PlateSeen,
+    )
+}
+_TAGS = {kind: tag for tag, kind in _TYPES.items()}
+
+
+def to_line(message: Message) -> bytes:
+    """Write a message as one line of JSON, newline included."""
+    return canonical_json({"type": _TAGS[type(message)], **to_data(message)}) + b"\n"
+
+
+def from_line(line: bytes) -> Message:
+    """Read one line of the protocol.
+
+    Raises:
+        DataError: too long, no JSON object, an unknown type, or fields that do not fit it.
+    """
+    if len(line) > MAX_LINE_BYTES:
+        raise DataError(f"worker message: {len(line)} bytes, more than {MAX_LINE_BYTES}")
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        raise DataError(f"worker message: not JSON: {line[:40]!r}") from None
+    if not isinstance(data, dict):
+        raise DataError(f"worker message: not a JSON object: {line[:40]!r}")
+    kind = _TYPES.get(str(data.pop("type", "")))
+    if kind is None:
+        raise DataError(f"worker message: its type is none of {', '.join(_TYPES)}")
+    return from_data(kind, data)

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from anlin.core.detection import Liveness
+from anlin.core.access import Liveness
 from anlin.vision.log import log
 from anlin.vision.models import ModelError, resolve, session
 
@@ -57,9 +57,10 @@ class Detector(Protocol):
 
 
 class Embedder(Protocol):
-    """Turns a face into a vector."""
+    """Turns a face into a vector of `size` numbers."""
 
     model: str
+    size: int
 
     def embed(self, image: Image, face: Face) -> Vector:
         """Return the vector of a face that the detector of the same tier found."""
@@ -72,24 +73,26 @@ class Threshold:
     Attributes:
         identify: score from which the best of a gallery is taken for the person. Measured at 1 %
             of strangers let through by one picture (docs/ref/models.md); votes make it rarer.
-        floor, ceiling: cosine that is score 0 and score 1.
+        other: score below which two faces are surely two people: 1 % of strangers reach it.
+        floor: cosine that is score 0; a cosine of 1 is score 1.
     """
 
     identify: float
+    other: float
     floor: float
-    ceiling: float = 1.0
 
     def score(self, cosine: float) -> float:
         """Return the likeness 0..1 of two vectors with this cosine."""
-        return min(1.0, max(0.0, (cosine - self.floor) / (self.ceiling - self.floor)))
+        return min(1.0, max(0.0, (cosine - self.floor) / (1.0 - self.floor)))
 
 
-# reid-0095 spreads strangers around 0. dlib was trained on distance: all its vectors point roughly
-# the same way, strangers have cosines of 0.7 to 0.9, so its scale starts there. On vectors of
-# length 1 the distance is sqrt(2 - 2 cos), so the score falls as the distance grows.
+# reid-0095 spreads strangers around a cosine of 0. dlib was trained on distance and its vectors all
+# point roughly the same way: strangers have a median cosine of 0.84, so its scale starts there. On
+# vectors of length 1 the distance is sqrt(2 - 2 cos): the score falls as the distance grows. Length
+# 1 also serves dlib better than raw distance (docs/ref/models.md). Its 0.67 is a cosine of 0.947.
 THRESHOLDS: dict[str, Threshold] = {
-    "reid_0095": Threshold(identify=0.52, floor=0.0),
-    "dlib_resnet": Threshold(identify=0.50, floor=0.88),
+    "reid_0095": Threshold(identify=0.52, other=0.25, floor=0.0),
+    "dlib_resnet": Threshold(identify=0.67, other=0.44, floor=0.84),
 }
 
 
@@ -164,6 +167,7 @@ class Reid0095:
     """256 numbers a face, by Intel's face-reidentification-retail-0095 (tier 2)."""
 
     model = "reid_0095"
+    size = 256
     # Where eyes, nose and mouth corners stood in the pictures the net learned from.
     _TEMPLATE = 128 * (
         np.array(
@@ -242,6 +246,7 @@ class DlibResnet:
     """128 numbers a face, by dlib's residual net (tier 1)."""
 
     model = "dlib_resnet"
+    size = 128
 
     def __init__(self) -> None:
         import dlib
@@ -350,11 +355,11 @@ class FaceKit:
         return names
 
 
-def load_faces(with_checks: bool = True) -> FaceKit:
+def load_faces(with_liveness: bool = True) -> FaceKit:
     """Return the best models this machine has: tier 2 if detector and embedder are there.
 
     Args:
-        with_checks: also load the mask and liveness nets, which enrolment has no use for.
+        with_liveness: also load the liveness nets; a photograph for enrolment is never alive.
 
     Raises:
         ModelError: not even the packages' models are there.
@@ -364,9 +369,8 @@ def load_faces(with_checks: bool = True) -> FaceKit:
     except ModelError as error:
         log.warning("tier 1 compares faces", reason=str(error))
         return FaceKit(1, DlibHog(), DlibResnet())
-    if not with_checks:
-        return FaceKit(2, detector, embedder)
-    return FaceKit(2, detector, embedder, _optional(MaskNet), _optional(LivenessNet))
+    live = _optional(LivenessNet) if with_liveness else None
+    return FaceKit(2, detector, embedder, _optional(MaskNet), live)
 
 
 def _optional(load: Callable[[], Net]) -> Net | None:

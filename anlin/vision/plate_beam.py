@@ -202,6 +202,7 @@ def read(
             tuple(round(peak, 4) for peak in prefix.peaks),
         )
         for text, prefix in beam.items()
-        if (rarity := prior(prefix.state, colour)) is not None and prefix.blank + prefix.character > 0.0
+        if (rarity := prior(prefix.state, colour)) is not None
+        and prefix.blank + prefix.character > 0.0
     ]
     return sorted(readings, key=lambda reading: -reading.log_probability)

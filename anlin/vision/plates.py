@@ -368,7 +368,7 @@ def _sides(quad: Quad) -> tuple[float, float]:
     return across, max(down, 1e-3)
 
 
-def _mean_inside(heat: NDArray[np.float32], corners: NDArray[np.float32]) -> float:
+def _mean_inside(heat: NDArray[np.float32], corners: NDArray[Any]) -> float:
     """Return the mean of a heat map inside a quadrilateral."""
     x, y, width, height = cv2.boundingRect(corners)
     x, y = max(0, x), max(0, y)
