@@ -63,9 +63,7 @@ class Portal(models.Model):
 class PortalStatus(models.Model):
     """What the newest events say of a portal; folded from the log, never typed."""
 
-    portal = models.OneToOneField(
-        Portal, models.CASCADE, related_name="status", primary_key=True
-    )
+    portal = models.OneToOneField(Portal, models.CASCADE, related_name="status", primary_key=True)
     state = models.CharField(max_length=16, blank=True)
     """A `core.portal.PortalState`; empty while nothing is known."""
     contact = models.CharField(max_length=10, blank=True)
@@ -226,7 +224,9 @@ class PolicyChange(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["community", "revision"], name="one_change_by_revision"),
+            models.UniqueConstraint(
+                fields=["community", "revision"], name="one_change_by_revision"
+            ),
             # Finds the current row of an entity; also what makes two of them impossible.
             models.UniqueConstraint(
                 fields=["community", "kind", "entity", "node"],

@@ -62,8 +62,7 @@ def state_of(obj: models.Model) -> dict[str, Any]:
         if field.attname not in hidden and not field.primary_key
     }
     return {
-        name: value if isinstance(value, plain) else encode(value)
-        for name, value in values.items()
+        name: value if isinstance(value, plain) else encode(value) for name, value in values.items()
     }
 
 
@@ -99,9 +98,7 @@ def changing(by: Actor, community: Community, obj: models.Model, action: str) ->
     ).save()
 
 
-def noted(
-    by: Actor, community: Community, obj: models.Model, action: str, **after: Any
-) -> None:
+def noted(by: Actor, community: Community, obj: models.Model, action: str, **after: Any) -> None:
     """Write an act that leaves no field changed, such as issuing a code."""
     _line(by, community, action, obj, None, after).save()
 

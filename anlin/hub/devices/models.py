@@ -33,9 +33,7 @@ class Node(models.Model):
     acked_seq = models.PositiveBigIntegerField(default=0)
     """The newest event of it that is durable here."""
 
-    NOT_AUDITED = frozenset(
-        {"code_hash", "token_hash", "last_seen_at", "rules_as_of", "acked_seq"}
-    )
+    NOT_AUDITED = frozenset({"code_hash", "token_hash", "last_seen_at", "rules_as_of", "acked_seq"})
 
     SILENT_AFTER = timedelta(seconds=15)
     """Three beats of the down-stream (core.sync.BEAT_S) without a word."""
@@ -61,9 +59,12 @@ class Device(models.Model):
     name = models.CharField(max_length=60)
     driver = models.CharField(max_length=40)
     settings = models.JSONField(default=dict, blank=True)
-    password_hash = models.CharField(max_length=64, blank=True)
+    password_salt = models.CharField(max_length=32, blank=True)
+    password_digest = models.CharField(max_length=64, blank=True)
+    """As `anlin.wire.mqtt_users` makes them; empty where the device does not use MQTT."""
 
-    NOT_AUDITED = frozenset({"password_hash", "settings"})
+    # Settings name cameras' addresses with their passwords.
+    NOT_AUDITED = frozenset({"password_salt", "password_digest", "settings"})
 
     def __str__(self) -> str:
         return self.name
@@ -72,9 +73,7 @@ class Device(models.Model):
 class DeviceState(models.Model):
     """What the newest events say of a device; folded from the log, never typed."""
 
-    device = models.OneToOneField(
-        Device, models.CASCADE, related_name="state", primary_key=True
-    )
+    device = models.OneToOneField(Device, models.CASCADE, related_name="state", primary_key=True)
     is_online = models.BooleanField(null=True)
     """None: never heard of."""
     state = models.CharField(max_length=40, blank=True)
@@ -113,9 +112,7 @@ class Command(models.Model):
     data = models.JSONField(default=dict, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     """When it was written to the node's open stream; None: the node was not listening."""
-    outcome = models.CharField(
-        max_length=10, choices=Outcome.choices, default=Outcome.PENDING
-    )
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.PENDING)
     outcome_detail = models.CharField(max_length=200, blank=True)
     outcome_at = models.DateTimeField(null=True, blank=True)
     acted_at = models.DateTimeField(null=True, blank=True)

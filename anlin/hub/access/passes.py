@@ -1,0 +1,104 @@
+"""QR passes: signed here, checked at the gate without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from anlin.core import qr
+from anlin.core.access import PASS_SKEW
+from anlin.core.policy import HolderKind
+from anlin.hub.access.models import AccessPoint, VisitorPass
+from anlin.hub.access.policy import VISITORS, publish
+from anlin.hub.audit.log import Actor, changing, created
+from anlin.hub.errors import RuleError
+from anlin.hub.people import services as people
+from anlin.hub.people.models import Community, Holder
+from anlin.wire import keys
+
+MAX_POINTS = 12
+"""More would not fit a QR code that a cheap reader reads; leave them out to mean all."""
+
+
+def issue_pass(
+    community: Community,
+    who: Holder | str,
+    by: Actor,
+    *,
+    not_before: datetime,
+    not_after: datetime,
+    points: Iterable[AccessPoint] = (),
+    uses: int = 1,
+) -> tuple[VisitorPass, str]:
+    """Issue a pass to a holder, or to a visitor by name; give it and the text of its QR code.
+
+    The text is not kept: it can be shown now and never again. No points means wherever the
+    rules admit the holder; 0 uses is without limit.
+
+    Raises:
+        RuleError: a window that ends before it begins or is over, or too many points.
+    """
+    chosen = sorted(point.pk for point in points)
+    if not_after <= max(not_before, timezone.now()):
+        raise RuleError(_("The pass would end before it begins, or is over already."), "not_after")
+    if len(chosen) > MAX_POINTS:
+        raise RuleError(
+            _("%(count)d access points are too many for one QR code; at most %(most)d.")
+            % {"count": len(chosen), "most": MAX_POINTS},
+            "points",
+        )
+    with transaction.atomic():
+        if isinstance(who, Holder):
+            holder = who
+        else:
+            holder = people.register_holder(
+                community,
+                who,
+                by,
+                kind=HolderKind.VISITOR,
+                valid_from=not_before - PASS_SKEW,
+                valid_until=not_after + PASS_SKEW,
+            )
+        leave = VisitorPass.objects.create(
+            community=community,
+            holder=holder,
+            label=holder.name,
+            points=chosen,
+            not_before=not_before,
+            not_after=not_after,
+            uses=uses,
+            issued_by=by.name,
+        )
+        created(by, community, leave, action="issue pass")
+    return leave, pass_text(leave)
+
+
+def pass_text(leave: VisitorPass) -> str:
+    """Sign a pass: the text of its QR code."""
+    community, holder = leave.community, leave.holder
+    body = qr.Pass(
+        id=leave.pk,
+        community=community.pk,
+        issuer=community.pk,
+        holder=holder.pk,
+        not_before=leave.not_before,
+        not_after=leave.not_after,
+        points=tuple(leave.points),
+        uses=leave.uses,
+        group=VISITORS if holder.kind == HolderKind.VISITOR else None,
+        label=holder.label,
+    )
+    return qr.issue(body, lambda message: keys.sign(community.issuer_key, message))
+
+
+def revoke_pass(leave: VisitorPass, by: Actor) -> None:
+    """Take a pass back; every connected edge refuses it within seconds."""
+    with transaction.atomic():
+        if leave.revoked_at is None:
+            with changing(by, leave.community, leave, "revoke pass"):
+                leave.revoked_at = timezone.now()
+        publish(leave.community, revoked_pass=[leave.pk])

@@ -1,0 +1,391 @@
+"""The policy compiler: records into numbered changes that edges ask for.
+
+A service says which records it touched; only those are compiled and compared with what edges
+were told last. `recompile` does all of them, and must find nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from anlin.core import policy as core
+from anlin.core.codec import from_data, to_data
+from anlin.core.schedule import Schedule as CoreSchedule
+from anlin.core.sync import Snapshot
+from anlin.hub.access.models import (
+    AccessPoint,
+    AccessRule,
+    Area,
+    Credential,
+    FaceTemplate,
+    PolicyChange,
+    Portal,
+    Schedule,
+    VisitorPass,
+)
+from anlin.hub.devices.models import Device, Node
+from anlin.hub.people.models import Community, Holder, HolderStatus
+from anlin.wire import keys
+
+STAFF = "staff"
+VISITORS = "visitors"
+
+_CHUNK = 500
+"""Records compiled at a time: bounds memory, and the parameters of one query."""
+
+_Key = tuple[str, str]
+"""Entity id, and the one node it is for (empty: all)."""
+_Compiled = dict[_Key, dict[str, Any]]
+_Compile = Callable[[str, Sequence[str]], _Compiled]
+
+
+def community_group(community_id: str) -> str:
+    """Name the group of everybody who lives in a community."""
+    return f"community:{community_id}"
+
+
+def building_group(building_id: str) -> str:
+    """Name the group of everybody who lives in a building."""
+    return f"building:{building_id}"
+
+
+def publish(community: Community, /, **touched: Iterable[str]) -> int:
+    """Compile what was touched and number what changed; give the newest revision.
+
+    `touched` maps a kind of entity (`core.policy.KINDS`) to ids. A record that is gone becomes
+    a tombstone. Call it in the transaction that touched them.
+    """
+    with transaction.atomic():
+        # The lock makes revisions visible in their order: a node never skips one.
+        locked = Community.objects.select_for_update().get(pk=community.pk)
+        at = timezone.now()
+        revision = locked.policy_revision
+        for kind, ids in touched.items():
+            unique = iter(sorted(set(ids)))
+            while chunk := list(islice(unique, _CHUNK)):
+                revision = _publish_chunk(locked, kind, chunk, revision, at)
+        if revision != locked.policy_revision:
+            locked.policy_revision = revision
+            locked.save(update_fields=["policy_revision"])
+    community.policy_revision = revision
+    return revision
+
+
+def compile_changes(community: Community) -> int:
+    """Compile everything anew; give how many changes had been missed (0 when all is well)."""
+    before = Community.objects.get(pk=community.pk).policy_revision
+    return publish(community, **_everything(community.pk)) - before
+
+
+def delta_for(node: Node, after: int) -> core.Delta | Snapshot:
+    """Give what a node must apply to come from revision `after` to the newest.
+
+    After 0 that is everything that stands, without tombstones. A node that is ahead of the hub
+    (which was restored from a backup) has to start anew.
+    """
+    with transaction.atomic():
+        upto = Community.objects.values_list("policy_revision", flat=True).get(pk=node.community_id)
+        if after > upto:
+            return Snapshot(f"node {node.id}: is at revision {after}, the hub is at {upto}")
+        rows = PolicyChange.objects.filter(
+            community=node.community_id,
+            replaced_by=None,
+            revision__gt=after,
+            node__in=("", node.id),
+        ).order_by("revision")
+        if after == 0:
+            rows = rows.filter(data__isnull=False)
+        changes = tuple(
+            core.Change(revision, kind, entity, data)
+            for revision, kind, entity, data in rows.values_list(
+                "revision", "kind", "entity", "data"
+            ).iterator(chunk_size=2000)
+        )
+    return core.Delta(after, upto, changes)
+
+
+def _publish_chunk(
+    community: Community, kind: str, ids: Sequence[str], revision: int, at: datetime
+) -> int:
+    new = _COMPILERS[kind](community.pk, ids)
+    current = {
+        (row.entity, row.node): row
+        for row in PolicyChange.objects.filter(
+            community=community, kind=kind, entity__in=ids, replaced_by=None
+        )
+    }
+    replaced: list[PolicyChange] = []
+    changes: list[PolicyChange] = []
+    # What goes comes first: a card's number may pass from one credential to another.
+    for key in sorted(current.keys() | new.keys(), key=lambda key: (key in new, key)):
+        row, data = current.get(key), new.get(key)
+        if (row.data if row is not None else None) == data:
+            continue
+        revision += 1
+        if row is not None:
+            row.replaced_by = revision
+            replaced.append(row)
+        entity, node = key
+        changes.append(
+            PolicyChange(
+                community=community,
+                revision=revision,
+                kind=kind,
+                entity=entity,
+                node=node,
+                data=data,
+                at=at,
+            )
+        )
+    if kind == "template":
+        # A face that was withdrawn must not live on in the history of the policy.
+        PolicyChange.objects.filter(pk__in=[row.pk for row in replaced]).delete()
+    else:
+        PolicyChange.objects.bulk_update(replaced, ["replaced_by"], batch_size=_CHUNK)
+    PolicyChange.objects.bulk_create(changes)
+    return revision
+
+
+def _everything(community_id: str) -> Mapping[str, Iterable[str]]:
+    """List every id of every kind: what there is, and what edges were told of."""
+    ids: dict[str, set[str]] = {kind: set() for kind in _COMPILERS}
+    ids["community"] = ids["issuer"] = {community_id}
+    for kind, model in _MODELS.items():
+        field = _COMMUNITY_FIELD.get(kind, "community")
+        name = "credential_id" if kind == "template" else "pk"
+        ids[kind] = set(model.objects.filter(**{field: community_id}).values_list(name, flat=True))
+    for kind, entity in PolicyChange.objects.filter(
+        community=community_id, replaced_by=None
+    ).values_list("kind", "entity"):
+        ids[kind].add(entity)
+    return ids
+
+
+def _communities(community_id: str, ids: Sequence[str]) -> _Compiled:
+    return _each(
+        core.Community(row.id, row.name, row.zone)
+        for row in Community.objects.filter(pk=community_id, pk__in=ids)
+    )
+
+
+def _issuers(community_id: str, ids: Sequence[str]) -> _Compiled:
+    return _each(
+        core.Issuer(row.id, keys.public_signing_key(row.issuer_key))
+        for row in Community.objects.filter(pk=community_id, pk__in=ids)
+    )
+
+
+def _holders(community_id: str, ids: Sequence[str]) -> _Compiled:
+    rows = Holder.objects.filter(community=community_id, pk__in=ids)
+    return _each(
+        core.Holder(
+            row.id,
+            row.label,
+            core.HolderKind(row.kind),
+            _memberships(row),
+            _HOLDER_STATUS[HolderStatus(row.status)],
+            row.valid_from,
+            row.valid_until,
+        )
+        for row in rows.prefetch_related("residencies__unit")
+    )
+
+
+_HOLDER_STATUS = {
+    HolderStatus.ACTIVE: core.Status.ACTIVE,
+    HolderStatus.SUSPENDED: core.Status.SUSPENDED,
+    HolderStatus.LEFT: core.Status.REVOKED,
+}
+
+
+def _memberships(holder: Holder) -> tuple[core.Membership, ...]:
+    """Give the groups of a holder. One that has ended stays: it is the reason of a denial."""
+    found: set[core.Membership] = set()
+    if holder.kind == core.HolderKind.STAFF:
+        found.add(core.Membership(STAFF))
+    elif holder.kind == core.HolderKind.VISITOR:
+        found.add(core.Membership(VISITORS))
+    for residency in holder.residencies.all():
+        for group in (
+            community_group(holder.community_id),
+            building_group(residency.unit.building_id),
+        ):
+            found.add(core.Membership(group, residency.starts_at, residency.ends_at))
+    return tuple(sorted(found, key=lambda m: (m.group, str(m.valid_from), str(m.valid_until))))
+
+
+def _credentials(community_id: str, ids: Sequence[str]) -> _Compiled:
+    """Compile credentials; a revoked one gives way to a newer one with the same key."""
+    same_key = Credential.objects.filter(
+        community=OuterRef("community"), method=OuterRef("method"), key=OuterRef("key")
+    ).exclude(pk=OuterRef("pk"))
+    revoked = core.Status.REVOKED.value
+    rows = Credential.objects.filter(community=community_id, pk__in=ids).exclude(
+        Q(status=revoked)
+        & Exists(same_key.filter(~Q(status=revoked) | Q(created_at__gt=OuterRef("created_at"))))
+    )
+    return _each(
+        core.Credential(
+            row.id,
+            row.holder_id,
+            core.Method(row.method),
+            row.key,
+            core.Status(row.status),
+            row.valid_from,
+            row.valid_until,
+        )
+        for row in rows
+    )
+
+
+def _areas(community_id: str, ids: Sequence[str]) -> _Compiled:
+    rows = Area.objects.filter(community=community_id, pk__in=ids)
+    return _each(core.Area(row.id, row.name) for row in rows)
+
+
+def _portals(community_id: str, ids: Sequence[str]) -> _Compiled:
+    return _each(
+        core.Portal(
+            row.id,
+            row.name,
+            core.PortalKind(row.kind),
+            row.grant_s,
+            row.held_open_s,
+            row.prealarm_s,
+            row.debounce_s,
+            core.OnPowerLoss(row.on_power_loss),
+            row.is_escape_route,
+            row.schedule_id,
+        )
+        for row in Portal.objects.filter(community=community_id, pk__in=ids)
+    )
+
+
+def _points(community_id: str, ids: Sequence[str]) -> _Compiled:
+    rows = AccessPoint.objects.filter(portal__community=community_id, pk__in=ids)
+    return _each(core_point(row) for row in rows)
+
+
+def core_point(row: AccessPoint) -> core.AccessPoint:
+    """Give an access point as decisions see it."""
+    return core.AccessPoint(
+        row.id,
+        row.name,
+        row.portal_id,
+        core.Direction(row.direction),
+        tuple(core.Method(method) for method in row.methods),
+        row.level,
+        row.is_enabled,
+        row.area_from_id,
+        row.area_to_id,
+    )
+
+
+def _schedules(community_id: str, ids: Sequence[str]) -> _Compiled:
+    rows = Schedule.objects.filter(community=community_id, pk__in=ids)
+    return _each(core_schedule(row) for row in rows)
+
+
+def core_schedule(row: Schedule) -> CoreSchedule:
+    """Give a schedule as decisions see it.
+
+    Raises:
+        DataError, ValueError: a period or special day that breaks a rule of `core.schedule`.
+    """
+    return from_data(
+        CoreSchedule,
+        {
+            "id": row.id,
+            "name": row.name,
+            "zone": row.zone,
+            "weekly": row.weekly,
+            "special": row.special,
+        },
+    )
+
+
+def _rules(community_id: str, ids: Sequence[str]) -> _Compiled:
+    rows = AccessRule.objects.filter(community=community_id, pk__in=ids)
+    return _each(
+        core.AccessRule(
+            row.id,
+            row.name,
+            tuple(row.groups),
+            tuple(sorted(point.pk for point in row.points.all())),
+            row.schedule_id,
+            row.valid_from,
+            row.valid_until,
+        )
+        for row in rows.prefetch_related("points")
+    )
+
+
+def _revoked_passes(community_id: str, ids: Sequence[str]) -> _Compiled:
+    rows = VisitorPass.objects.filter(community=community_id, pk__in=ids, revoked_at__isnull=False)
+    return _each(core.RevokedPass(row.id, row.not_after) for row in rows)
+
+
+def _templates(community_id: str, ids: Sequence[str]) -> _Compiled:
+    rows = FaceTemplate.objects.filter(credential__community=community_id, credential__in=ids)
+    return {
+        (row.credential_id, row.node_id): to_data(
+            core.Template(row.credential_id, row.credential.holder_id, row.model, row.sealed)
+        )
+        for row in rows.select_related("credential")
+    }
+
+
+def _devices(community_id: str, ids: Sequence[str]) -> _Compiled:
+    rows = Device.objects.filter(node__community=community_id, pk__in=ids)
+    return {
+        (row.id, row.node_id): to_data(
+            core.Device(row.id, row.name, row.node_id, row.driver, row.settings)
+        )
+        for row in rows
+    }
+
+
+def _each(entities: Iterable[Any]) -> _Compiled:
+    return {(entity.id, ""): to_data(entity) for entity in entities}
+
+
+_COMPILERS: dict[str, _Compile] = {
+    "community": _communities,
+    "issuer": _issuers,
+    "area": _areas,
+    "schedule": _schedules,
+    "portal": _portals,
+    "access_point": _points,
+    "access_rule": _rules,
+    "holder": _holders,
+    "credential": _credentials,
+    "template": _templates,
+    "revoked_pass": _revoked_passes,
+    "device": _devices,
+}
+
+_MODELS: dict[str, type[Any]] = {
+    "area": Area,
+    "schedule": Schedule,
+    "portal": Portal,
+    "access_point": AccessPoint,
+    "access_rule": AccessRule,
+    "holder": Holder,
+    "credential": Credential,
+    "template": FaceTemplate,
+    "revoked_pass": VisitorPass,
+    "device": Device,
+}
+
+_COMMUNITY_FIELD = {
+    "access_point": "portal__community",
+    "template": "credential__community",
+    "device": "node__community",
+}

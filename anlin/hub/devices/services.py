@@ -1,0 +1,294 @@
+"""Nodes, devices and commands."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from anlin.core.codec import to_data
+from anlin.core.sync import (
+    COMMAND_LIFE,
+    VERSIONS_SPOKEN,
+    CommandKind,
+    Enrol,
+    Enrolled,
+)
+from anlin.core.sync import Command as CoreCommand
+from anlin.hub import vault
+from anlin.hub.access.models import Portal
+from anlin.hub.access.policy import publish
+from anlin.hub.audit.log import Actor, changing, created, noted
+from anlin.hub.devices.models import Command, Device, Node
+from anlin.hub.errors import RuleError
+from anlin.hub.ids import random_text
+from anlin.hub.people.models import Community
+from anlin.wire import keys, mqtt_users
+
+CODE_LIFE = timedelta(hours=24)
+"""A code is carried to a box on the same day."""
+_CODE_CHARS = 12
+
+
+class EnrolError(ValueError):
+    """A node that can't be enrolled; the text names the rule."""
+
+
+def create_node(community: Community, name: str, by: Actor) -> tuple[Node, str]:
+    """Add a node; give it and the one-time code that enrols it.
+
+    Raises:
+        RuleError: the community has a node of that name.
+    """
+    with transaction.atomic():
+        if community.nodes.filter(name=name).exists():
+            raise RuleError(_("There is a node named %(name)s already.") % {"name": name}, "name")
+        node = Node.objects.create(community=community, name=name)
+        created(by, community, node)
+        return node, new_code(node, by)
+
+
+def new_code(node: Node, by: Actor) -> str:
+    """Give a node that is not enrolled yet a new one-time code; the old one is void.
+
+    Raises:
+        RuleError: it is enrolled. A box that lost its disk comes as a new node, because its
+            numbers would begin again at 1 and the log holds those already.
+    """
+    code = random_text(_CODE_CHARS)
+    with transaction.atomic():
+        node.refresh_from_db()
+        if node.enrolled_at is not None:
+            raise RuleError(
+                _("Node %(name)s is enrolled; add a new node to replace it.") % {"name": node.name}
+            )
+        node.code_hash = vault.fingerprint(code, "node code")
+        node.code_expires_at = timezone.now() + CODE_LIFE
+        node.save(update_fields=["code_hash", "code_expires_at"])
+        noted(by, node.community, node, "issue code", expires_at=node.code_expires_at.isoformat())
+    return f"{code[:4]}-{code[4:8]}-{code[8:]}"
+
+
+def enrol_node(enrol: Enrol) -> Enrolled:
+    """Take a node in for its one-time code; give its name and token.
+
+    Raises:
+        EnrolError: no version in common, a bad key, or a code that is unknown, used or over.
+    """
+    versions = set(enrol.versions) & set(VERSIONS_SPOKEN)
+    if not versions:
+        raise EnrolError(
+            f"versions {list(enrol.versions)[:9]}: the hub speaks {list(VERSIONS_SPOKEN)}"
+        )
+    try:
+        keys.seal(enrol.public_key, b"", "enrolment")
+    except ValueError as error:
+        raise EnrolError("public_key: not an X25519 public key in base64") from error
+    token = secrets.token_urlsafe(32)
+    code = enrol.code.replace("-", "").strip().lower()
+    now = timezone.now()
+    with transaction.atomic():
+        node = (
+            Node.objects.select_for_update()
+            .select_related("community")
+            .filter(code_hash=vault.fingerprint(code, "node code"))
+            .first()
+        )
+        if node is None:
+            raise EnrolError("code: not known")
+        if node.enrolled_at is not None:
+            raise EnrolError(f"code: used already, by node {node.id}")
+        if node.code_expires_at is None or now >= node.code_expires_at:
+            raise EnrolError(f"code: expired after {CODE_LIFE}; ask for a new one")
+        with changing(Actor.command(f"node {node.id}"), node.community, node, "enrol"):
+            node.token_hash = token_hash(token)
+            node.public_key = enrol.public_key
+            node.software = enrol.software[:60]
+            node.version = max(versions)
+            node.enrolled_at = now
+    return Enrolled(node.id, node.name, node.community_id, token, node.version)
+
+
+def token_hash(token: str) -> str:
+    """Give what a node's token is found by."""
+    return vault.fingerprint(token, "node token")
+
+
+def node_of(token: str) -> Node | None:
+    """Find the node that a token belongs to."""
+    return (
+        Node.objects.select_related("community")
+        .filter(token_hash=token_hash(token))
+        .exclude(token_hash="")
+        .first()
+    )
+
+
+def add_device(
+    node: Node,
+    name: str,
+    driver: str,
+    settings: Mapping[str, Any],
+    by: Actor,
+    *,
+    uses_mqtt: bool = False,
+) -> tuple[Device, str]:
+    """Add a device; give it and its password at the MQTT broker (empty where it uses none).
+
+    The password is made here and shown once.
+    """
+    device = Device(node=node, name=name, driver=driver, settings=dict(settings))
+    password = ""
+    if uses_mqtt:
+        password = mqtt_users.new_password()
+        _set_password(device, password)
+    with transaction.atomic():
+        device.save(force_insert=True)
+        created(by, node.community, device)
+        publish(node.community, device=[device.pk])
+        if uses_mqtt:
+            transaction.on_commit(write_broker_users)
+    return device, password
+
+
+def change_device(
+    device: Device,
+    by: Actor,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    node: Node | None = None,
+) -> None:
+    """Change a device's settings, or let another node drive it."""
+    community = device.node.community
+    with transaction.atomic():
+        with changing(by, community, device, "change"):
+            if settings is not None:
+                device.settings = dict(settings)
+            if node is not None:
+                device.node = node
+        publish(community, device=[device.pk])
+
+
+def new_device_password(device: Device, by: Actor) -> str:
+    """Give a device a new password at the broker; the old one ends."""
+    password = mqtt_users.new_password()
+    with transaction.atomic():
+        _set_password(device, password)
+        device.save(update_fields=["password_salt", "password_digest"])
+        noted(by, device.node.community, device, "new password")
+        transaction.on_commit(write_broker_users)
+    return password
+
+
+def write_broker_users() -> None:
+    """Write which devices may sign in at the broker: whole, or not at all."""
+    users = {
+        device.pk: mqtt_users.User(
+            device.pk, mqtt_users.Role.DEVICE, device.password_salt, device.password_digest
+        )
+        for device in Device.objects.exclude(password_digest="")
+    }
+    path: Path = settings.BROKER_HOME / "devices.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(mqtt_users.to_json(users))
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def request_release(portal: Portal, reason: str, by: Actor, *, point: str = "") -> Command:
+    """Ask for one release of a portal, at one of its access points where one is named.
+
+    Raises:
+        RuleError: no reason given, or no node drives the portal.
+    """
+    if not reason.strip():
+        raise RuleError(_("Say why it has to be opened."), "reason")
+    return _command(portal, CommandKind.RELEASE, by, reason, {"point": point} if point else {})
+
+
+def hold_unlocked(portal: Portal, until_s: int, reason: str, by: Actor) -> Command:
+    """Ask to hold a portal unlocked for some seconds; it goes back to normal by itself."""
+    until = timezone.now() + timedelta(seconds=until_s)
+    return _command(portal, CommandKind.HOLD_UNLOCKED, by, reason, {"until": to_data(until)})
+
+
+def hold_normal(portal: Portal, reason: str, by: Actor) -> Command:
+    """Ask to end what `hold_unlocked` began."""
+    return _command(portal, CommandKind.HOLD_NORMAL, by, reason, {})
+
+
+def lockdown(portal: Portal, is_active: bool, reason: str, by: Actor) -> Command:
+    """Ask to start or end the lockdown of a portal."""
+    kind = CommandKind.LOCKDOWN if is_active else CommandKind.LOCKDOWN_END
+    return _command(portal, kind, by, reason, {})
+
+
+def fire_restore(portal: Portal, reason: str, by: Actor) -> Command:
+    """Say that the fire is over; the edge refuses while the fire input is active."""
+    return _command(portal, CommandKind.FIRE_RESTORE, by, reason, {})
+
+
+def commands_after(node: Node, number: int) -> list[Command]:
+    """List a node's commands that are newer than a number and still alive, in order."""
+    return list(
+        Command.objects.filter(
+            node=node, number__gt=number, expires_at__gt=timezone.now()
+        ).order_by("number")
+    )
+
+
+def core_command(command: Command) -> CoreCommand:
+    """Give a command as it travels."""
+    return CoreCommand(
+        command.number,
+        command.pk,
+        CommandKind(command.kind),
+        command.target,
+        command.by,
+        command.issued_at,
+        command.expires_at,
+        command.data,
+    )
+
+
+def _command(
+    portal: Portal, kind: CommandKind, by: Actor, reason: str, data: dict[str, Any]
+) -> Command:
+    if portal.node is None:
+        raise RuleError(_("No node drives %(name)s.") % {"name": portal.name})
+    now = timezone.now()
+    with transaction.atomic():
+        # The lock gives numbers in the order in which they become visible.
+        node = Node.objects.select_for_update().get(pk=portal.node.pk)
+        newest = node.commands.aggregate(newest=Max("number"))["newest"] or 0
+        command = Command.objects.create(
+            node=node,
+            number=newest + 1,
+            kind=kind.value,
+            target=portal.pk,
+            by=by.name,
+            user=by.user,
+            reason=reason.strip()[:200],
+            issued_at=now,
+            expires_at=now + COMMAND_LIFE,
+            data=data,
+        )
+        created(by, portal.community, command, action=f"command {kind.value}")
+    return command
+
+
+def _set_password(device: Device, password: str) -> None:
+    user = mqtt_users.new_user(device.pk, password)
+    device.password_salt, device.password_digest = user.salt, user.digest
