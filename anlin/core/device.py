@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
 
+from anlin.core.access import Evidence
+from anlin.core.detection import GalleryAdd, GalleryRemove, WorkerReady, WorkerState
 from anlin.core.policy import Method
 from anlin.core.words import Word
+
+NO_EVIDENCE = Evidence()
 
 
 class ContactLevel(Word):
@@ -27,15 +29,19 @@ class ContactLevel(Word):
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A credential was shown at an access point."""
+    """A credential was shown at an access point.
+
+    `age_s` is how long ago by the device's own counting; its clock is not asked. `detail` goes
+    into the event as it is.
+    """
 
     point: str
     method: Method
     value: str
     origin: str | None = None
     age_s: float = 0.0
-    at: datetime | None = None
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Evidence = NO_EVIDENCE
+    detail: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +90,11 @@ class Online:
 
 
 @dataclass(frozen=True, slots=True)
-class CameraState:
-    """How a camera worker sees its stream."""
+class WorkerReport:
+    """A camera's worker is ready, or its stream changed."""
 
     device: str
-    state: str
-    detail: str = ""
-    data: Mapping[str, Any] = field(default_factory=dict)
+    report: WorkerReady | WorkerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +104,10 @@ class Refused:
     device: str
     rule: str
     value: str = ""
+    origin: str | None = None
 
 
-Report = Read | Contact | FireInput | Tampered | Loop | Online | CameraState | Refused
+Report = Read | Contact | FireInput | Tampered | Loop | Online | WorkerReport | Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,21 +148,6 @@ class Acknowledge:
 
     device: str
     origin: str
-
-
-@dataclass(frozen=True, slots=True)
-class GalleryAdd:
-    """Faces that cameras should know; `templates` are (credential, holder, base64 vector)."""
-
-    model: str
-    templates: tuple[tuple[str, str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class GalleryRemove:
-    """Faces that cameras must forget."""
-
-    credentials: tuple[str, ...]
 
 
 Command = Release | Secure | Show | Acknowledge | GalleryAdd | GalleryRemove

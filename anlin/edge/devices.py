@@ -1,0 +1,130 @@
+"""The devices of this node: which drivers run, and which of them a command is for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from anlin.core.detection import GalleryAdd, GalleryRemove
+from anlin.core.device import Acknowledge, Command, Refused, Release, Report, Secure, Show
+from anlin.core.policy import Device
+from anlin.drivers.base import Driver, Link, LinkError, drivers
+from anlin.edge.links import MqttBus, WorkerLink
+from anlin.edge.supervisor import Supervisor
+
+log = structlog.get_logger(__name__)
+
+SEND_TIMEOUT_S = 3.0
+
+
+@dataclass(slots=True)
+class _Running:
+    record: Device
+    driver: Driver
+    link: Link
+
+
+class Devices:
+    """Starts a driver for each device record, and stops those that are gone."""
+
+    def __init__(self, node: str, media: Path, bus: MqttBus, supervisor: Supervisor) -> None:
+        self._node = node
+        self._media = media
+        self._bus = bus
+        self._supervisor = supervisor
+        self._running: dict[str, _Running] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._emit: Callable[[Report], None] = lambda _: None
+
+    def listen(self, emit: Callable[[Report], None]) -> None:
+        """Say who takes the drivers' reports."""
+        self._emit = emit
+
+    def follow(self, records: Mapping[str, Device]) -> None:
+        """Bring what runs in line with the device records of the policy."""
+        ours = {id_: record for id_, record in records.items() if record.node == self._node}
+        for id_, running in list(self._running.items()):
+            if ours.get(id_) != running.record:
+                self._supervisor.drop(id_)
+                del self._running[id_]
+        for id_, record in ours.items():
+            if id_ not in self._running:
+                self._start(record)
+
+    def dispatch(self, command: Command) -> None:
+        """Send a command to the devices that serve it, without waiting."""
+        for running in self._running.values():
+            if _is_for(running, command):
+                task = asyncio.get_running_loop().create_task(self._send(running, command))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def send_to(self, device: str, command: Command) -> None:
+        """Send a command to one device and wait until it is sent."""
+        running = self._running.get(device)
+        if running is not None:
+            await self._send(running, command)
+
+    async def settle(self) -> None:
+        """Wait until every command dispatched so far was sent or failed."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+    def _start(self, record: Device) -> None:
+        found = drivers().get(record.driver)
+        if found is None:
+            self._emit(Refused(record.id, f"no driver is called {record.driver!r}"))
+            return
+        settings = {**record.settings, "media": str(self._media)}
+        try:
+            driver: Driver = found(replace(record, settings=settings))
+        except ValueError as error:
+            self._emit(Refused(record.id, str(error)))
+            return
+        if driver.LINK == "worker":
+            worker = WorkerLink(record.id)
+            running = _Running(record, driver, worker)
+            self._supervisor.keep(record.id, lambda: self._run_worker(running, worker))
+        else:
+            running = _Running(record, driver, self._bus.link(record.id))
+            self._supervisor.keep(record.id, lambda: driver.run(running.link, self._emit))
+        self._running[record.id] = running
+
+    async def _run_worker(self, running: _Running, worker: WorkerLink) -> None:
+        await worker.open()
+        try:
+            await running.driver.run(worker, self._emit)
+        finally:
+            await worker.close()
+
+    async def _send(self, running: _Running, command: Command) -> None:
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await running.driver.send(running.link, command)
+        except (LinkError, TimeoutError) as error:
+            rule = str(error) or f"took longer than {SEND_TIMEOUT_S} s"
+            log.error(
+                "command_not_sent",
+                device=running.record.id,
+                command=type(command).__name__,
+                error=rule,
+            )
+            if isinstance(command, Release):
+                self._emit(Refused(running.record.id, f"release not sent: {rule}"))
+
+
+def _is_for(running: _Running, command: Command) -> bool:
+    serves = running.driver.serves()
+    match command:
+        case Release() | Secure():
+            return command.portal in serves["portals"]
+        case Show():
+            return command.point in serves["points"]
+        case Acknowledge():
+            return command.device == running.record.id
+        case GalleryAdd() | GalleryRemove():
+            return running.driver.LINK == "worker"

@@ -1,0 +1,180 @@
+"""Ways to a device: topics on the MQTT broker, and the pipes of a camera worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import aiomqtt
+import structlog
+
+from anlin.core.detection import MAX_LINE_BYTES
+from anlin.drivers.base import LinkError
+
+log = structlog.get_logger(__name__)
+
+TOPIC = "anlin/v1"
+
+MAX_WAITING = 1000
+"""Messages of one device that wait for its driver. A device re-sends what is dropped here."""
+
+PUBLISH_TIMEOUT_S = 3.0
+"""A relay command that takes longer has expired at the device anyway."""
+
+STOP_TIMEOUT_S = 3.0
+"""A worker ends when its input closes; one that hangs in a decoder is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the MQTT broker is and who we are to it."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    is_tls: bool = False
+
+
+class MqttBus:
+    """One connection to the broker, shared by all devices behind it."""
+
+    def __init__(self, broker: Broker, on_change: Callable[[bool, str], None]) -> None:
+        self._broker = broker
+        self._on_change = on_change
+        self._client: aiomqtt.Client | None = None
+        self._links: dict[str, MqttLink] = {}
+
+    def link(self, device: str) -> MqttLink:
+        """Give the link of one device."""
+        return self._links.setdefault(device, MqttLink(self, device))
+
+    async def run(self) -> None:
+        """Connect, and pass messages on until the connection breaks."""
+        context = ssl.create_default_context() if self._broker.is_tls else None
+        try:
+            async with aiomqtt.Client(
+                self._broker.host,
+                self._broker.port,
+                username=self._broker.user,
+                password=self._broker.password,
+                identifier=self._broker.user,
+                tls_context=context,
+                keepalive=15,
+                timeout=PUBLISH_TIMEOUT_S,
+            ) as client:
+                await client.subscribe(f"{TOPIC}/+/up/#", qos=1)
+                self._client = client
+                self._on_change(True, "")
+                async for message in client.messages:
+                    self._pass_on(message)
+        except aiomqtt.MqttError as error:
+            raise LinkError(f"MQTT broker {self._broker.host}:{self._broker.port}: {error}") from (
+                error
+            )
+        finally:
+            if self._client is not None:
+                self._client = None
+                self._on_change(False, "the connection to the MQTT broker broke")
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        """Publish once the broker has taken it, or raise LinkError."""
+        if self._client is None:
+            raise LinkError(f"{topic}: not connected to the MQTT broker")
+        try:
+            await self._client.publish(topic, payload, qos=1, timeout=PUBLISH_TIMEOUT_S)
+        except aiomqtt.MqttError as error:
+            raise LinkError(f"{topic}: {error}") from error
+
+    def _pass_on(self, message: aiomqtt.Message) -> None:
+        parts = str(message.topic).split("/", 3)
+        link = self._links.get(parts[2]) if len(parts) == 4 else None
+        if link is None or not isinstance(message.payload, bytes | bytearray):
+            log.warning("message_for_nobody", device=parts[2][:64] if len(parts) > 2 else "")
+            return
+        link.receive(parts[3], bytes(message.payload))
+
+
+class MqttLink:
+    """One device's topics: addresses are what follows its id, such as "up/read"."""
+
+    def __init__(self, bus: MqttBus, device: str) -> None:
+        self._bus = bus
+        self._device = device
+        self._waiting: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(MAX_WAITING)
+
+    def receive(self, address: str, payload: bytes) -> None:
+        """Take a message for the driver; drop it where the driver is too far behind."""
+        try:
+            self._waiting.put_nowait((address, payload))
+        except asyncio.QueueFull:
+            log.warning("device_too_fast", device=self._device)
+
+    async def __aiter__(self) -> AsyncIterator[tuple[str, bytes]]:
+        while True:
+            yield await self._waiting.get()
+
+    async def send(self, address: str, payload: bytes) -> None:
+        await self._bus.publish(f"{TOPIC}/{self._device}/{address}", payload)
+
+
+class WorkerLink:
+    """The pipes of one vision worker, which lives exactly as long as the link is open."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._process: asyncio.subprocess.Process | None = None
+        self._sending = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Start the worker."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "anlin.vision.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=MAX_LINE_BYTES,
+        )
+
+    async def close(self) -> None:
+        """Close its input and see it end."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def __aiter__(self) -> AsyncIterator[tuple[str, bytes]]:
+        process = self._process
+        if process is None or process.stdout is None:
+            raise LinkError(f"camera {self._device}: its worker is not running")
+        while True:
+            try:
+                line = await process.stdout.readline()
+            except ValueError as error:
+                raise LinkError(f"camera {self._device}: {error}") from error
+            if not line:
+                raise LinkError(f"camera {self._device}: its worker ended")
+            yield "line", line
+
+    async def send(self, address: str, payload: bytes) -> None:
+        process = self._process
+        if process is None or process.stdin is None:
+            raise LinkError(f"camera {self._device}: its worker is not running")
+        async with self._sending:
+            try:
+                process.stdin.write(payload)
+                await process.stdin.drain()
+            except (ConnectionError, RuntimeError) as error:
+                raise LinkError(f"camera {self._device}: {error}") from error

@@ -1,0 +1,230 @@
+"""One node at work: storage, engine, devices and uplink, wired and kept running."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+from anlin import __version__
+from anlin.core import sync
+from anlin.core.codec import DataError, from_data
+from anlin.core.detection import GalleryRemove, WorkerReady
+from anlin.core.device import Report, WorkerReport
+from anlin.core.event import GENESIS, EventKind
+from anlin.core.policy import Delta, PolicyError, Template
+from anlin.edge.clock import SteadyClock
+from anlin.edge.devices import Devices
+from anlin.edge.engine import Engine
+from anlin.edge.gallery import gallery
+from anlin.edge.identity import Identity
+from anlin.edge.links import Broker, MqttBus
+from anlin.edge.replica import Replica, ReplicaError
+from anlin.edge.salvage import open_journal
+from anlin.edge.supervisor import Supervisor
+from anlin.edge.uplink import Downstream, HubError, Outbox
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 0.05
+"""A forced door must be told within one poll of its contact."""
+
+CLOCK_CHECK_S = 5.0
+
+
+class Node:
+    """Everything that one node runs."""
+
+    def __init__(self, home: Path, identity: Identity, hub: str, down: str) -> None:
+        self._identity = identity
+        self._media = home / "media"
+        self._media.mkdir(parents=True, exist_ok=True)
+        self._replica = Replica(home / "replica.sqlite3")
+        self._journal, self._salvaged = open_journal(
+            home / "journal.sqlite3", identity.node, self._hub_position()
+        )
+        self._clock = SteadyClock(self._journal.last_at())
+        self._supervisor = Supervisor()
+        self._bus = MqttBus(_broker(home), self._on_broker)
+        self._devices = Devices(identity.node, self._media, self._bus, self._supervisor)
+        self._engine = Engine(
+            self._replica, self._journal, self._clock, self._devices.dispatch, language="zh"
+        )
+        self._devices.listen(self._take)
+        self._outbox = Outbox(
+            hub,
+            identity.token,
+            self._journal,
+            self._media,
+            lambda: self._replica.policy.revision,
+        )
+        self._down = Downstream(down, identity.token)
+        self._models: dict[str, str] = {}
+        self._is_resync = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until told to stop; then leave everything durable."""
+        self._tell_start()
+        self._devices.follow(self._replica.policy.devices)
+        self._supervisor.keep("mqtt", self._bus.run)
+        self._supervisor.keep("outbox", self._send_up)
+        self._supervisor.keep("down-stream", self._follow_hub)
+        self._supervisor.keep("ticks", self._tick)
+        self._supervisor.keep("clock", self._watch_clock)
+        log.info("ready", node=self._identity.node, rules_as_of=self._replica.policy.revision)
+        await stop.wait()
+        await self._supervisor.stop()
+        self._engine.note(EventKind.NODE_STOPPED, self._identity.node, {"boot": self._journal.boot})
+        await self._engine.settle()
+        await self._devices.settle()
+        await self._outbox.close()
+        await self._down.close()
+        self._journal.close()
+        self._replica.close()
+
+    def _tell_start(self) -> None:
+        data = {
+            "software": __version__,
+            "boot": self._journal.boot,
+            "rules_as_of": self._replica.policy.revision,
+        }
+        if self._salvaged is not None:
+            data["damaged_journal"] = self._salvaged.damaged
+            data["carried_over"] = self._salvaged.carried_over
+            data["rule"] = self._salvaged.rule
+        self._engine.note(EventKind.NODE_STARTED, self._identity.node, data)
+        if self._clock.started_behind:
+            rule = "the wall clock is behind the last recorded event; going on from there"
+            self._engine.note(EventKind.CLOCK_JUMPED, self._identity.node, {"rule": rule})
+        if self._journal.is_low:
+            self._engine.note(EventKind.STORAGE_LOW, "journal", {"rule": "no room for ballast"})
+
+    # Devices
+
+    def _take(self, report: Report) -> None:
+        if isinstance(report, WorkerReport) and isinstance(report.report, WorkerReady):
+            model = report.report.models.get("face_embed")
+            if model is not None:
+                self._models[report.device] = model
+                device = report.device
+                self._supervisor.until_done(
+                    f"gallery of {device}", lambda: self._fill(device, model)
+                )
+        self._engine.take(report)
+
+    async def _fill(self, device: str, model: str) -> None:
+        """Tell one camera every face it should know."""
+        await self._teach_camera(device, model, list(self._replica.policy.templates.values()))
+
+    async def _teach_camera(self, device: str, model: str, templates: list[Template]) -> None:
+        async for chunk in gallery(self._identity.sealing_key, templates, model):
+            await self._devices.send_to(device, chunk)
+
+    def _on_broker(self, is_up: bool, detail: str) -> None:
+        kind = EventKind.DEVICE_ONLINE if is_up else EventKind.DEVICE_OFFLINE
+        self._engine.note(kind, "mqtt-broker", {"detail": detail})
+
+    # The hub
+
+    async def _send_up(self) -> None:
+        await self._outbox.run()
+
+    async def _follow_hub(self) -> None:
+        command = int(self._replica.fact("command") or 0)
+        after = 0 if self._is_resync else self._replica.policy.revision
+        try:
+            await self._down.follow(after, command, self._hear)
+        finally:
+            self._set_online(False)
+
+    def _hear(self, message: sync.Down) -> None:
+        self._set_online(True)
+        match message:
+            case Delta():
+                self._apply(message)
+            case sync.Command():
+                self._engine.obey(message)
+            case sync.Beat():
+                jump = self._clock.agree(message.at)
+                if jump is not None:
+                    data = {"by_s": jump.by_s, "rule": "the hub's time is followed"}
+                    self._engine.note(EventKind.CLOCK_JUMPED, self._identity.node, data)
+            case sync.Snapshot():
+                self._is_resync = True
+                raise HubError(f"the hub wants this node to start anew: {message.reason}")
+
+    def _apply(self, delta: Delta) -> None:
+        before = dict(self._replica.policy.templates)
+        try:
+            self._replica.apply(delta)
+        except (PolicyError, ReplicaError) as error:
+            data = {"rule": str(error), "after": delta.after, "upto": delta.upto}
+            self._engine.note(EventKind.POLICY_REFUSED, self._identity.node, data)
+            raise
+        self._is_resync = False
+        data = {"upto": delta.upto, "changes": len(delta.changes)}
+        self._engine.note(EventKind.POLICY_APPLIED, self._identity.node, data)
+        self._devices.follow(self._replica.policy.devices)
+        self._teach(before)
+
+    def _teach(self, before: Mapping[str, Template]) -> None:
+        """Tell the cameras what changed among the faces; forget before learning."""
+        after = self._replica.policy.templates
+        gone = tuple(sorted(id_ for id_ in before if after.get(id_) != before[id_]))
+        if gone:
+            self._devices.dispatch(GalleryRemove(gone))
+        new = [template for id_, template in after.items() if before.get(id_) != template]
+        if new:
+            name = f"faces as of revision {self._replica.policy.revision}"
+            self._supervisor.until_done(name, lambda: self._teach_all(new))
+
+    async def _teach_all(self, templates: list[Template]) -> None:
+        for device, model in list(self._models.items()):
+            await self._teach_camera(device, model, templates)
+
+    def _set_online(self, is_online: bool) -> None:
+        if is_online != self._engine.is_online:
+            self._engine.is_online = is_online
+            kind = EventKind.UPLINK_BACK if is_online else EventKind.UPLINK_LOST
+            self._engine.note(kind, self._identity.node, {"unsent": self._unsent()})
+
+    def _unsent(self) -> int:
+        return self._journal.seq - self._journal.acked
+
+    def _hub_position(self) -> tuple[int, str]:
+        """Where the hub is known to be in our chain; a new journal would follow on there."""
+        seq, _, digest = (self._replica.fact("hub_position") or f"0/{GENESIS}").partition("/")
+        return int(seq), digest
+
+    # Time
+
+    async def _tick(self) -> None:
+        while True:
+            self._engine.tick()
+            await asyncio.sleep(TICK_S)
+
+    async def _watch_clock(self) -> None:
+        while True:
+            await asyncio.sleep(CLOCK_CHECK_S)
+            jump = self._clock.check()
+            if jump is not None:
+                data = {"by_s": jump.by_s, "rule": "the wall clock was set; not followed"}
+                self._engine.note(EventKind.CLOCK_JUMPED, self._identity.node, data)
+            self._engine.probe()
+            acked = self._journal.acked
+            self._replica.set_fact("hub_position", f"{acked}/{self._journal.hash_at(acked)}")
+
+
+def _broker(home: Path) -> Broker:
+    path = home / "mqtt.json"
+    try:
+        return from_data(Broker, json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise SystemExit(
+            f"{path} is missing: it names the MQTT broker and our user there"
+        ) from None
+    except (DataError, ValueError) as error:
+        raise SystemExit(f"{path}: {error}") from error

@@ -1,0 +1,67 @@
+"""Keeps tasks running: what fails is logged and started again, ever more patiently."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+FIRST_WAIT_S = 0.3
+LONGEST_WAIT_S = 30.0
+HEALTHY_AFTER_S = 60.0
+"""A task that ran this long begins again with the first wait."""
+
+
+class Supervisor:
+    """A group of named tasks that come back."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run work again whenever it returns or fails, until `drop`."""
+        self.drop(name)
+        self._tasks[name] = asyncio.create_task(self._keep(name, work), name=name)
+
+    def until_done(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run work until it returns once without failing."""
+
+        async def once() -> None:
+            await work()
+            self.drop(name)
+
+        self.keep(name, once)
+
+    def drop(self, name: str) -> None:
+        """Stop one task; it is cancelled, not awaited."""
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+
+    async def stop(self) -> None:
+        """Cancel everything and wait until it has ended."""
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        wait_s = FIRST_WAIT_S
+        while True:
+            started = time.monotonic()
+            try:
+                await work()
+                log.info("task_ended", task=name)
+            except Exception as error:  # noqa: BLE001  the one place that outlives any fault
+                log.warning("task_failed", task=name, error=f"{type(error).__name__}: {error}")
+            if time.monotonic() - started > HEALTHY_AFTER_S:
+                wait_s = FIRST_WAIT_S
+            # Spread out: a hundred edges must not knock on a restarted hub in one beat.
+            await asyncio.sleep(wait_s * random.uniform(0.7, 1.3))  # noqa: S311
+            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
