@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import onnxruntime
 
-CHUNK_BYTES = 1 << 16
 # A mirror that sends nothing for this long is gone; a slow line still sends something.
 HTTP_TIMEOUT_S = 20.0
 
@@ -241,7 +240,7 @@ def _download(model: Model, address: str, part: Path, progress: Progress | None)
     if have >= model.size_bytes:
         part.unlink()
         have = 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         with httpx.stream(
             "GET", address, headers=headers, timeout=HTTP_TIMEOUT_S, follow_redirects=True
@@ -251,7 +250,7 @@ def _download(model: Model, address: str, part: Path, progress: Progress | None)
             if reply.status_code == 200:
                 have = 0
             with part.open("ab" if have else "wb") as file:
-                for chunk in reply.iter_bytes(CHUNK_BYTES):
+                for chunk in reply.iter_raw():
                     have += len(chunk)
                     if have > model.size_bytes:
                         break  # the hash will say so; no mirror fills the disk
