@@ -150,4 +150,11 @@ class Acknowledge:
     origin: str
 
 
-Command = Release | Secure | Show | Acknowledge | GalleryAdd | GalleryRemove
+@dataclass(frozen=True, slots=True)
+class AskLevels:
+    """Say every input's level now: we have just started, or just met."""
+
+    device: str
+
+
+Command = Release | Secure | Show | Acknowledge | AskLevels | GalleryAdd | GalleryRemove

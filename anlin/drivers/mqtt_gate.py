@@ -8,6 +8,7 @@ from typing import Any
 
 from anlin.core.device import (
     Acknowledge,
+    AskLevels,
     Command,
     Contact,
     ContactLevel,
@@ -65,7 +66,11 @@ class MqttGate:
 
     async def run(self, link: Link, emit: Emit) -> None:
         async for address, payload in link:
-            emit(self.decode(address, payload))
+            report = self.decode(address, payload)
+            emit(report)
+            if isinstance(report, Online) and report.is_online:
+                # The broker keeps this greeting, so it comes when either of us has just started.
+                await self.send(link, AskLevels(self.id))
 
     async def send(self, link: Link, command: Command) -> bool:
         messages = self.encode(command)
@@ -122,6 +127,8 @@ class MqttGate:
             case Acknowledge() if command.device == self.id:
                 id_ = command.origin.removeprefix(f"{self.id}/")
                 return [("down/ack", _json({"id": id_}))]
+            case AskLevels() if command.device == self.id:
+                return [("down/levels", b"{}")]
             case _:
                 return []
 

@@ -10,7 +10,16 @@ from pathlib import Path
 import structlog
 
 from anlin.core.detection import GalleryAdd, GalleryRemove
-from anlin.core.device import Acknowledge, Command, Refused, Release, Report, Secure, Show
+from anlin.core.device import (
+    Acknowledge,
+    AskLevels,
+    Command,
+    Refused,
+    Release,
+    Report,
+    Secure,
+    Show,
+)
 from anlin.core.policy import Device
 from anlin.drivers.base import Driver, Link, LinkError, drivers
 from anlin.edge.links import MqttBus, WorkerLink
@@ -124,7 +133,7 @@ def _is_for(running: _Running, command: Command) -> bool:
             return command.portal in serves["portals"]
         case Show():
             return command.point in serves["points"]
-        case Acknowledge():
+        case Acknowledge() | AskLevels():
             return command.device == running.record.id
         case GalleryAdd() | GalleryRemove():
             return running.driver.LINK == "worker"

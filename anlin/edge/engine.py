@@ -524,6 +524,7 @@ class Engine:
         self._replica.set_fact(f"portal/{portal_id}", flags)
 
     def _restore(self) -> None:
+        """Go on where the last life ended: what holds portals, and who was on the way through."""
         for portal_id in self.policy.portals:
             flags = self._replica.fact(f"portal/{portal_id}")
             if flags is None or flags == "00":
@@ -532,7 +533,35 @@ class Engine:
             self._statuses[portal_id] = portal.Status(
                 fire_latched=flags[0] == "1", lockdown=flags[1] == "1", override_until=until
             )
+        for event in self._open_grants():
+            point = self.policy.points.get(event.subject)
+            record = self.policy.portals.get(point.portal) if point is not None else None
+            if record is not None:
+                status = self.status(record.id)
+                self._statuses[record.id] = replace(
+                    status,
+                    grant=portal.Granted(event.data["release"]),
+                    grant_until=event.at + timedelta(seconds=record.grant_s),
+                )
 
+    def _open_grants(self) -> list[Event]:
+        """Grants among the last events of which it is not known whether somebody walked through.
+
+        Their timers run on: the next tick, or the contact, settles them.
+        """
+        recent = self._journal.read(max(0, self._journal.seq - RECENT_EVENTS), RECENT_EVENTS)
+        settled = {event.data.get("release") for event in recent if event.kind in _SETTLES}
+        return [
+            event
+            for event in recent
+            if event.kind is EventKind.ACCESS_GRANTED and event.data["release"] not in settled
+        ]
+
+
+RECENT_EVENTS = 200
+"""Events to look back over at a start: far more than can happen in one grant time."""
+
+_SETTLES = frozenset({EventKind.ACCESS_TAKEN, EventKind.ACCESS_NOT_TAKEN})
 
 _SHOWABLE = frozenset({Method.CARD, Method.SECURE_CARD})
 """Methods whose unknown value is worth keeping: a clerk registers the card just shown."""
