@@ -60,6 +60,7 @@ MAX_QUEUED = 2000
 """Messages on their way through the broker. Above it nobody's next packet is read, so that a
 flood waits in its sender's socket and not here."""
 
+STOP_WAIT_S = 2.0
 BRIEF_WAIT_S = 0.005
 QUIET_S = 1.0
 COLLECT_EVERY_S = 60.0
@@ -167,6 +168,10 @@ class Guard:
                         await link.stop()
                 known.clear()
 
+    async def close(self) -> None:
+        """End every connection."""
+        await asyncio.gather(*(link.stop() for link in list(self._links.values())))
+
     async def room(self, name: str) -> None:
         """Wait until the broker has room for one more message of a device.
 
@@ -222,7 +227,7 @@ class _Link(ReaderAdapter):  # type: ignore[misc]  # amqtt has no types
         if self._fetching is not None:
             self._fetching.cancel()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(WRITE_WAIT_S):
+            async with asyncio.timeout(STOP_WAIT_S):
                 await self.is_done.wait()
 
     async def _fetch(self) -> bytes:
@@ -309,7 +314,11 @@ async def run(home: Path, port: int, host: str = HOST) -> None:
             group.create_task(_collect(guard))
     finally:
         server.close()
-        await broker.shutdown()
+        # amqtt waits for ever for a reader whose cancellation got lost; an end of file does not.
+        await guard.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_WAIT_S):
+                await broker.shutdown()
 
 
 async def _collect(guard: Guard) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiomqtt
@@ -16,64 +13,19 @@ import pytest
 import pytest_asyncio
 
 from anlin.edge import broker as module
-from anlin.wire.mqtt_users import Role, User, new_password, new_user, to_json
+from anlin.testing.broker import BrokerSite, free_port, running_broker
+from anlin.wire.mqtt_users import Role
 
 DOOR = "anlin/v1/gate-1/"
 
 
-@dataclass
-class Site:
-    home: Path
-    port: int
-    passwords: dict[str, str]
-    users: dict[str, User]
-
-    def client(self, name: str, password: str | None = None, **more: object) -> aiomqtt.Client:
-        secret = self.passwords[name] if password is None else password
-        options: dict[str, object] = {"identifier": name, "timeout": 5, **more}
-        return aiomqtt.Client(
-            "127.0.0.1",
-            self.port,
-            username=name,
-            password=secret,
-            **options,  # type: ignore[arg-type]
-        )
-
-    def save(self) -> None:
-        folder = self.home / "broker"
-        folder.mkdir(exist_ok=True)
-        devices = {n: u for n, u in self.users.items() if u.role is Role.DEVICE}
-        edges = {n: u for n, u in self.users.items() if u.role is Role.EDGE}
-        for name, users in (("devices", devices), ("edges", edges)):
-            part = folder / f"{name}.part"
-            part.write_bytes(to_json(users))
-            os.replace(part, folder / f"{name}.json")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+USERS = {"gate-1": Role.DEVICE, "gate-2": Role.DEVICE, "edge-1": Role.EDGE}
 
 
 @pytest_asyncio.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    names = {"gate-1": Role.DEVICE, "gate-2": Role.DEVICE, "edge-1": Role.EDGE}
-    passwords = {name: new_password() for name in names}
-    users = {name: new_user(name, passwords[name], role) for name, role in names.items()}
-    site = Site(tmp_path, free_port(), passwords, users)
-    site.save()
-    task = asyncio.create_task(module.run(tmp_path, site.port))
-    for _ in range(200):
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", site.port)
-            writer.close()
-            break
-        await asyncio.sleep(0.02)
-    yield site
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+async def site(tmp_path: Path) -> AsyncIterator[BrokerSite]:
+    async with running_broker(tmp_path, USERS) as site:
+        yield site
 
 
 async def heard(client: aiomqtt.Client, wait_s: float = 3.0) -> aiomqtt.Message:
@@ -86,7 +38,7 @@ async def nothing_heard(client: aiomqtt.Client) -> None:
         await heard(client, 0.5)
 
 
-async def test_a_read_reaches_the_edge_and_the_answer_its_device(site: Site) -> None:
+async def test_a_read_reaches_the_edge_and_the_answer_its_device(site: BrokerSite) -> None:
     async with site.client("edge-1") as edge, site.client("gate-1") as gate:
         await edge.subscribe("anlin/v1/+/up/#", qos=1)
         await gate.subscribe(DOOR + "down/#", qos=1)
@@ -107,14 +59,14 @@ async def test_a_read_reaches_the_edge_and_the_answer_its_device(site: Site) -> 
     ],
 )
 async def test_a_wrong_password_or_foreign_client_id_is_refused(
-    site: Site, name: str, password: str | None, identifier: str
+    site: BrokerSite, name: str, password: str | None, identifier: str
 ) -> None:
     with pytest.raises(aiomqtt.MqttError):
         async with site.client(name, password, identifier=identifier):
             pass
 
 
-async def test_a_stranger_with_a_devices_client_id_does_not_disturb_it(site: Site) -> None:
+async def test_a_stranger_with_a_devices_client_id_does_not_disturb_it(site: BrokerSite) -> None:
     async with site.client("edge-1") as edge, site.client("gate-1") as gate:
         await gate.subscribe(DOOR + "down/#", qos=1)
         with pytest.raises(aiomqtt.MqttError):
@@ -144,7 +96,7 @@ async def test_a_stranger_with_a_devices_client_id_does_not_disturb_it(site: Sit
         "/anlin/v1/gate-1/down/#",
     ],
 )
-async def test_every_filter_wider_than_its_own_is_refused(site: Site, wider: str) -> None:
+async def test_every_filter_wider_than_its_own_is_refused(site: BrokerSite, wider: str) -> None:
     async with site.client("gate-1") as gate:
         codes = await gate.subscribe(wider, qos=1)
         assert [int(getattr(code, "value", code)) for code in codes] == [0x80]  # type: ignore[union-attr]
@@ -161,21 +113,23 @@ async def test_every_filter_wider_than_its_own_is_refused(site: Site, wider: str
         "anything",
     ],
 )
-async def test_a_device_speaks_only_for_itself(site: Site, topic: str) -> None:
+async def test_a_device_speaks_only_for_itself(site: BrokerSite, topic: str) -> None:
     async with site.client("edge-1") as edge, site.client("gate-1") as gate:
         await edge.subscribe("anlin/v1/#", qos=1)
         await gate.publish(topic, b"forged", qos=1)
         await nothing_heard(edge)
 
 
-async def test_a_last_will_for_another_device_is_refused(site: Site) -> None:
+async def test_a_last_will_for_another_device_is_refused(site: BrokerSite) -> None:
     will = aiomqtt.Will("anlin/v1/gate-2/up/state", b"{}", qos=1, retain=True)
     with pytest.raises(aiomqtt.MqttError):
         async with site.client("gate-1", will=will):
             pass
 
 
-async def test_the_last_will_of_a_device_that_vanished_is_kept_for_the_edge(site: Site) -> None:
+async def test_the_last_will_of_a_vanished_device_is_kept_for_the_edge(
+    site: BrokerSite,
+) -> None:
     state = DOOR + "up/state"
     gate = site.client("gate-1", will=aiomqtt.Will(state, b'{"online":false}', 1, retain=True))
     await gate.__aenter__()
@@ -187,7 +141,7 @@ async def test_the_last_will_of_a_device_that_vanished_is_kept_for_the_edge(site
     assert (message.payload, message.retain) == (b'{"online":false}', True)
 
 
-async def test_a_device_never_sees_another_ones_retained_state(site: Site) -> None:
+async def test_a_device_never_sees_another_ones_retained_state(site: BrokerSite) -> None:
     async with site.client("edge-1") as edge, site.client("gate-2") as other:
         await edge.subscribe("anlin/v1/+/up/#", qos=1)
         await other.publish("anlin/v1/gate-2/up/state", b"{}", qos=1, retain=True)
@@ -197,7 +151,7 @@ async def test_a_device_never_sees_another_ones_retained_state(site: Site) -> No
             await nothing_heard(gate)
 
 
-async def test_only_the_state_is_retained(site: Site) -> None:
+async def test_only_the_state_is_retained(site: BrokerSite) -> None:
     async with site.client("gate-1") as gate:
         await gate.publish(DOOR + "up/read", b"old card", qos=1, retain=True)
     async with site.client("edge-1") as edge:
@@ -205,7 +159,7 @@ async def test_only_the_state_is_retained(site: Site) -> None:
         await nothing_heard(edge)
 
 
-async def test_a_relay_order_does_not_wait_for_a_device_that_is_away(site: Site) -> None:
+async def test_a_relay_order_does_not_wait_for_a_device_that_is_away(site: BrokerSite) -> None:
     async with site.client("gate-1", clean_session=False) as gate:
         await gate.subscribe(DOOR + "down/#", qos=1)
     async with site.client("edge-1") as edge:
@@ -215,7 +169,7 @@ async def test_a_relay_order_does_not_wait_for_a_device_that_is_away(site: Site)
         await nothing_heard(gate)
 
 
-async def test_a_second_connection_replaces_the_first(site: Site) -> None:
+async def test_a_second_connection_replaces_the_first(site: BrokerSite) -> None:
     first = site.client("gate-1")
     await first.__aenter__()
     async with site.client("gate-1") as second, site.client("edge-1") as edge:
@@ -226,9 +180,8 @@ async def test_a_second_connection_replaces_the_first(site: Site) -> None:
             await first.publish(DOOR + "up/read", b"late", qos=1)
 
 
-async def test_a_new_device_may_connect_and_a_removed_one_is_dropped(site: Site) -> None:
-    site.passwords["gate-3"] = new_password()
-    site.users["gate-3"] = new_user("gate-3", site.passwords["gate-3"])
+async def test_a_new_device_may_connect_and_a_removed_one_is_dropped(site: BrokerSite) -> None:
+    site.add("gate-3")
     site.save()
     async with site.client("gate-3") as gate:
         del site.users["gate-3"]
@@ -237,11 +190,10 @@ async def test_a_new_device_may_connect_and_a_removed_one_is_dropped(site: Site)
             await heard(gate, 5.0)
 
 
-async def test_a_megabyte_is_refused_before_it_is_read(site: Site) -> None:
-    async with site.client("gate-1") as gate:
+async def test_a_megabyte_is_refused_before_it_is_read(site: BrokerSite) -> None:
+    async with site.client("gate-1", timeout=1) as gate:
         with pytest.raises(aiomqtt.MqttError):
             await gate.publish(DOOR + "up/read", b"x" * 1_000_000, qos=1)
-            await heard(gate, 2.0)
     async with site.client("gate-1") as gate:
         await gate.publish(DOOR + "up/read", b"small", qos=1)
 
@@ -260,7 +212,7 @@ async def test_a_megabyte_is_refused_before_it_is_read(site: Site) -> None:
     ],
     ids=lambda junk: junk[:6].hex(),
 )
-async def test_rubbish_is_cut_off_and_the_broker_lives(site: Site, junk: bytes) -> None:
+async def test_rubbish_is_cut_off_and_the_broker_lives(site: BrokerSite, junk: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
     writer.write(junk)
     with contextlib.suppress(ConnectionResetError):
@@ -270,7 +222,9 @@ async def test_rubbish_is_cut_off_and_the_broker_lives(site: Site, junk: bytes) 
         await gate.publish(DOOR + "up/read", b"still here", qos=1)
 
 
-async def test_a_silent_socket_is_dropped(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_socket_is_dropped(
+    site: BrokerSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "CONNECT_WAIT_S", 0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
     with contextlib.suppress(ConnectionResetError):
@@ -278,7 +232,7 @@ async def test_a_silent_socket_is_dropped(site: Site, monkeypatch: pytest.Monkey
     writer.close()
 
 
-async def test_a_device_that_stops_pinging_is_missed(site: Site) -> None:
+async def test_a_device_that_stops_pinging_is_missed(site: BrokerSite) -> None:
     async with site.client("edge-1") as edge:
         await edge.subscribe("anlin/v1/+/up/state", qos=1)
         reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
@@ -288,14 +242,13 @@ async def test_a_device_that_stops_pinging_is_missed(site: Site) -> None:
         writer.close()
 
 
-async def test_qos_2_is_refused(site: Site) -> None:
-    async with site.client("gate-1") as gate:
+async def test_qos_2_is_refused(site: BrokerSite) -> None:
+    async with site.client("gate-1", timeout=1) as gate:
         with pytest.raises(aiomqtt.MqttError):
             await gate.publish(DOOR + "up/read", b"x", qos=2)
-            await heard(gate, 2.0)
 
 
-async def test_a_flood_is_slowed_and_nothing_of_it_is_lost(site: Site) -> None:
+async def test_a_flood_is_slowed_and_nothing_of_it_is_lost(site: BrokerSite) -> None:
     count = 3000
     async with site.client("edge-1") as edge, site.client("gate-1") as gate:
         await edge.subscribe("anlin/v1/+/up/#", qos=1)
@@ -314,7 +267,7 @@ async def test_a_flood_is_slowed_and_nothing_of_it_is_lost(site: Site) -> None:
         await sending
 
 
-async def test_it_runs_as_a_process_and_stops_when_told(site: Site, tmp_path: Path) -> None:
+async def test_it_runs_as_a_process_and_stops_when_told(site: BrokerSite, tmp_path: Path) -> None:
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -331,7 +284,7 @@ async def test_it_runs_as_a_process_and_stops_when_told(site: Site, tmp_path: Pa
         assert await asyncio.wait_for(process.wait(), 8) == 0
 
 
-async def test_a_taken_port_is_named(site: Site, tmp_path: Path) -> None:
+async def test_a_taken_port_is_named(site: BrokerSite, tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "anlin.edge.broker", "--home", str(tmp_path), "--port", str(site.port)),
