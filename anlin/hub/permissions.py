@@ -76,13 +76,16 @@ def public(why: str) -> Callable[[View], View]:
     return decorate
 
 
+def staff_in(request: HttpRequest) -> StaffProfile:
+    """Give the member of staff whom `allowed` let through."""
+    return cast(StaffRequest, request).staff
+
+
 def staff_of(user: AbstractBaseUser | AnonymousUser) -> StaffProfile | None:
     """Give the staff profile of a user who may sign in."""
     if not user.is_authenticated or not user.is_active:
         return None
-    return (
-        StaffProfile.objects.select_related("user", "community").filter(user_id=user.pk).first()
-    )
+    return StaffProfile.objects.select_related("user", "community").filter(user_id=user.pk).first()
 
 
 async def _staff_later(request: HttpRequest) -> StaffProfile | None:

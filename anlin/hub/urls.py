@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
+
+from anlin.hub.api import api
+from anlin.hub.events.views import picture
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("sync/v1/", include("anlin.hub.sync.urls")),
+    path("api/v1/", api.urls),
+    re_path(r"^media/(?P<sha256>[0-9a-f]{64})\.jpg$", picture, name="picture"),
     path("", include("anlin.hub.console.urls")),
     path("", include("anlin.hub.people.urls")),
     path("", include("anlin.hub.access.urls")),

@@ -108,7 +108,8 @@ class Command(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True)
     reason = models.CharField(max_length=200, blank=True)
     issued_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
+    # Indexed, because the live process asks ten times a second for what is still alive.
+    expires_at = models.DateTimeField(db_index=True)
     data = models.JSONField(default=dict, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     """When it was written to the node's open stream; None: the node was not listening."""

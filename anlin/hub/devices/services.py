@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -247,6 +247,12 @@ def commands_after(node: Node, number: int) -> list[Command]:
             node=node, number__gt=number, expires_at__gt=timezone.now()
         ).order_by("number")
     )
+
+
+def note_sent(commands: Iterable[Command]) -> None:
+    """Note that commands were written to the open stream of their node."""
+    ids = [command.pk for command in commands]
+    Command.objects.filter(pk__in=ids, sent_at=None).update(sent_at=timezone.now())
 
 
 def core_command(command: Command) -> CoreCommand:

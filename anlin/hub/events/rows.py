@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import F
 from django.utils.translation import gettext as _
 
 from anlin.core.access import CHECKS
@@ -119,7 +120,7 @@ class _Names:
         devices = Device.objects.filter(pk__in=subjects, node__community__in=communities)
         homes = Residency.objects.filter(
             holder__in=_all(found, "holder"), holder__community__in=communities
-        ).order_by("ends_at")
+        ).order_by(F("ends_at").asc(nulls_last=True))
         return cls(
             nodes=dict(
                 Node.objects.filter(pk__in={event.node for event in events}).values_list(

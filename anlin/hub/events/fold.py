@@ -1,0 +1,231 @@
+"""Folds the event log into what the records say now: portals, devices, commands, passes.
+
+The position reached is stored in the same transaction as the records, so that a crash between
+the two databases loses nothing and counts nothing twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from anlin.core.event import EventKind
+from anlin.core.portal import PortalState
+from anlin.core.sync import CommandKind
+from anlin.hub.access.models import PortalStatus, VisitorPass
+from anlin.hub.devices.models import Command, Device, DeviceState, Folded, Node, Outcome
+from anlin.hub.events.models import Event
+
+_STEP_EVENTS = 1000
+
+
+def fold() -> int:
+    """Fold every event that is new; give how many there were."""
+    count = 0
+    while taken := _step():
+        count += taken
+    return count
+
+
+def _step() -> int:
+    with transaction.atomic():
+        cursor, _ = Folded.objects.select_for_update().get_or_create(pk=1)
+        events = list(Event.objects.filter(pk__gt=cursor.position).order_by("pk")[:_STEP_EVENTS])
+        if not events:
+            return 0
+        _fold_portals([event for event in events if event.kind in _PORTAL_KINDS])
+        _fold_devices([event for event in events if event.kind in _DEVICE_KINDS])
+        for event in events:
+            _fold_rest(event)
+        cursor.position = events[-1].pk
+        cursor.save()
+    return len(events)
+
+
+def _fold_portals(events: list[Event]) -> None:
+    found = PortalStatus.objects.select_related("portal").in_bulk(
+        {event.subject for event in events}
+    )
+    for event in events:
+        status = found.get(event.subject)
+        if status is None or status.portal.community_id != event.community:
+            continue
+        for name, value in _portal_change(event).items():
+            setattr(status, name, value)
+        state = _state_of(status).value
+        if state != status.state:
+            status.state, status.since = state, event.at
+        status.position = event.pk
+    for status in found.values():
+        status.save()
+
+
+def _portal_change(event: Event) -> dict[str, Any]:
+    """Say which of a portal's facts an event changes."""
+    match event.kind:
+        case EventKind.ACCESS_TAKEN | EventKind.DOOR_FOUND_OPEN:
+            return {"contact": "open"}
+        case EventKind.DOOR_CLOSED:
+            return {"contact": "closed", "is_held": False, "is_forced": False}
+        case EventKind.DOOR_HELD:
+            return {"contact": "open", "is_held": True}
+        case EventKind.DOOR_HELD_CLEARED:
+            return {"contact": "closed", "is_held": False}
+        case EventKind.DOOR_FORCED:
+            return {"contact": "open", "is_forced": True}
+        case EventKind.DOOR_FORCED_CLEARED:
+            return {"contact": "closed", "is_forced": False}
+        case EventKind.PORTAL_UNLOCKED:
+            return {"unlocked_by": _text(event, "cause") or "operator"}
+        case EventKind.PORTAL_LOCKED:
+            return {"unlocked_by": ""}
+        case EventKind.LOCKDOWN_STARTED | EventKind.LOCKDOWN_ENDED:
+            return {"is_lockdown": event.kind == EventKind.LOCKDOWN_STARTED}
+        case EventKind.FIRE_RELEASED | EventKind.FIRE_RESTORED:
+            return {"is_fire": event.kind == EventKind.FIRE_RELEASED}
+        case EventKind.CONTACT_FAULT:
+            return {"is_fault": True, "contact": _text(event, "level")[:10]}
+        case EventKind.CONTACT_FAULT_CLEARED:
+            return {"is_fault": False, "contact": ""}
+    return {}
+
+
+def _state_of(status: PortalStatus) -> PortalState:
+    """Give the one word for it, the most urgent first, as `core.portal.Status.state` does."""
+    facts = (
+        (status.is_fire, PortalState.FIRE_RELEASE),
+        (status.is_forced, PortalState.FORCED),
+        (status.is_held, PortalState.HELD),
+        (status.is_fault, PortalState.FAULT),
+        (status.contact == "open" and not status.unlocked_by, PortalState.OPEN),
+        (status.is_lockdown, PortalState.LOCKDOWN),
+        (bool(status.unlocked_by), PortalState.UNLOCKED),
+    )
+    return next((state for holds, state in facts if holds), PortalState.SECURED)
+
+
+def _fold_devices(events: list[Event]) -> None:
+    subjects = {event.subject for event in events}
+    nodes = dict(Device.objects.filter(pk__in=subjects).values_list("pk", "node_id"))
+    found = DeviceState.objects.in_bulk(subjects)
+    for event in events:
+        if nodes.get(event.subject) != event.node:
+            continue
+        state = found.setdefault(event.subject, DeviceState(device_id=event.subject))
+        before = (state.is_online, state.state)
+        for name, value in _device_change(event).items():
+            setattr(state, name, value)
+        if (state.is_online, state.state) != before:
+            state.since = event.at
+        state.position = event.pk
+    for state in found.values():
+        state.save()
+
+
+def _device_change(event: Event) -> dict[str, Any]:
+    """Say which of a device's facts an event changes."""
+    detail = _text(event, "detail")[:200]
+    match event.kind:
+        case EventKind.DEVICE_ONLINE:
+            return {"is_online": True, "state": "online", "detail": detail}
+        case EventKind.DEVICE_OFFLINE:
+            return {"is_online": False, "state": "offline", "detail": detail}
+        case EventKind.DEVICE_FAULT:
+            return {"state": "fault", "detail": detail or _text(event, "rule")[:200]}
+        case EventKind.TAMPER:
+            return {"state": "tamper", "detail": detail}
+        case EventKind.TAMPER_CLEARED:
+            return {"state": "online", "detail": detail}
+    state, tier, models = (
+        _text(event, "state")[:40],
+        event.data.get("tier"),
+        event.data.get("models"),
+    )
+    change: dict[str, Any] = {"is_online": state == "online", "state": state, "detail": detail}
+    if tier in (1, 2):
+        change["tier"] = tier
+    if isinstance(models, dict):
+        change["vision_models"] = models
+    return change
+
+
+def _fold_rest(event: Event) -> None:
+    """Fold what touches one record each: rare enough for a query of its own."""
+    match event.kind:
+        case EventKind.ACCESS_GRANTED if leave := _text(event, "pass"):
+            VisitorPass.objects.filter(pk=leave, community=event.community).update(
+                used=F("used") + 1
+            )
+        case EventKind.ACCESS_TAKEN if release := _text(event, "release"):
+            Command.objects.filter(pk=release, node=event.node, acted_at=None).update(
+                acted_at=event.at
+            )
+        case EventKind.COMMAND_DONE | EventKind.COMMAND_REFUSED:
+            is_done = event.kind == EventKind.COMMAND_DONE
+            Command.objects.filter(
+                pk=_text(event, "command"), node=event.node, outcome=Outcome.PENDING
+            ).update(
+                outcome=Outcome.DONE if is_done else Outcome.REFUSED,
+                outcome_detail=_text(event, "rule")[:200],
+                outcome_at=event.at,
+            )
+        case EventKind.NODE_STARTED if software := _text(event, "software"):
+            Node.objects.filter(pk=event.node).update(software=software[:60])
+        case kind if kind in _ACTED:
+            Command.objects.filter(
+                node=event.node,
+                target=event.subject,
+                kind=_ACTED[EventKind(kind)].value,
+                by=_text(event, "by"),
+                acted_at=None,
+            ).exclude(outcome=Outcome.REFUSED).update(acted_at=event.at)
+
+
+_ACTED = {
+    EventKind.LOCKDOWN_STARTED: CommandKind.LOCKDOWN,
+    EventKind.LOCKDOWN_ENDED: CommandKind.LOCKDOWN_END,
+    EventKind.PORTAL_UNLOCKED: CommandKind.HOLD_UNLOCKED,
+    EventKind.PORTAL_LOCKED: CommandKind.HOLD_NORMAL,
+    EventKind.FIRE_RESTORED: CommandKind.FIRE_RESTORE,
+}
+"""What the portal itself shows when a person's command has had its effect."""
+
+_PORTAL_KINDS = frozenset(
+    kind.value
+    for kind in (
+        EventKind.ACCESS_TAKEN,
+        EventKind.DOOR_CLOSED,
+        EventKind.DOOR_HELD,
+        EventKind.DOOR_HELD_CLEARED,
+        EventKind.DOOR_FORCED,
+        EventKind.DOOR_FORCED_CLEARED,
+        EventKind.DOOR_FOUND_OPEN,
+        EventKind.PORTAL_UNLOCKED,
+        EventKind.PORTAL_LOCKED,
+        EventKind.LOCKDOWN_STARTED,
+        EventKind.LOCKDOWN_ENDED,
+        EventKind.FIRE_RELEASED,
+        EventKind.FIRE_RESTORED,
+        EventKind.CONTACT_FAULT,
+        EventKind.CONTACT_FAULT_CLEARED,
+    )
+)
+
+_DEVICE_KINDS = frozenset(
+    kind.value
+    for kind in (
+        EventKind.DEVICE_ONLINE,
+        EventKind.DEVICE_OFFLINE,
+        EventKind.DEVICE_FAULT,
+        EventKind.CAMERA_STATE,
+        EventKind.TAMPER,
+        EventKind.TAMPER_CLEARED,
+    )
+)
+
+
+def _text(event: Event, name: str) -> str:
+    value = event.data.get(name) if isinstance(event.data, dict) else None
+    return value if isinstance(value, str) else ""

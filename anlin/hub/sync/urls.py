@@ -1,0 +1,13 @@
+"""Addresses that edges call in the web process."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from anlin.hub.sync import views
+
+urlpatterns = [
+    path("enrol", views.enrol),
+    path("events", views.events),
+    path("media/<str:sha256>.jpg", views.media),
+]
