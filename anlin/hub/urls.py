@@ -15,4 +15,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("anlin.hub.people.urls")),
     path("", include("anlin.hub.access.urls")),
     path("", include("anlin.hub.devices.urls")),
+    path("", include("anlin.hub.audit.urls")),
 ]

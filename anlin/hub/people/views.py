@@ -1,0 +1,460 @@
+"""People: found, registered, given and denied what opens for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Prefetch, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from anlin.core.access import Reason
+from anlin.core.event import EventKind
+from anlin.core.policy import HolderKind, Method, Status
+from anlin.hub.access import services as access
+from anlin.hub.access.models import AccessPoint, AccessRule, Credential
+from anlin.hub.access.policy import STAFF, VISITORS, building_group, community_group
+from anlin.hub.audit.log import Actor, viewed
+from anlin.hub.console import feed
+from anlin.hub.console.pages import DESK, MANAGE, attempt, blame, page, paged, query_of
+from anlin.hub.errors import RuleError
+from anlin.hub.events.models import Event
+from anlin.hub.people import services
+from anlin.hub.people.faults import FAULTS
+from anlin.hub.people.forms import (
+    CardForm,
+    ConsentForm,
+    FaceForm,
+    HolderForm,
+    PlateForm,
+    RegisterForm,
+    ResidencyForm,
+    end_of_day,
+)
+from anlin.hub.people.models import (
+    Community,
+    Holder,
+    HolderStatus,
+    Purpose,
+    Residency,
+    ResidencyKind,
+    Unit,
+    in_force,
+)
+from anlin.hub.permissions import StaffRequest
+from anlin.vision.enrol import EnrolError
+from anlin.vision.models import ModelError
+
+PAGE_SIZE = 30
+
+CARD_WAIT = timedelta(seconds=60)
+"""How long a reader is listened to for a new card: time to walk to the gate and back."""
+
+
+@require_GET
+@page(*DESK)
+def holders(request: StaffRequest) -> HttpResponse:
+    community = request.staff.community
+    query = query_of(request)
+    found = (
+        _search(community, query)
+        .prefetch_related(
+            Prefetch("residencies", Residency.objects.select_related("unit")),
+            Prefetch("credentials", Credential.objects.exclude(status=Status.REVOKED.value)),
+        )
+        .order_by("name", "id")
+    )
+    shown = paged(request, found, PAGE_SIZE)
+    if query:
+        viewed(Actor.of(request), community, "holder search", [query])
+    now = timezone.now()
+    rows = [
+        {
+            "holder": holder,
+            "homes": [r for r in holder.residencies.all() if _holds(r, now)],
+            "ended": [r for r in holder.residencies.all() if r.ends_at and r.ends_at <= now],
+            "methods": sorted({c.method for c in holder.credentials.all()}),
+        }
+        for holder in shown
+    ]
+    return render(request, "people/holders.html", {"page": shown, "rows": rows, "q": query})
+
+
+@require_http_methods(["GET", "POST"])
+@page(*MANAGE)
+def register(request: StaffRequest) -> HttpResponse:
+    community = request.staff.community
+    form = RegisterForm(community, request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        given = form.cleaned_data
+        try:
+            holder = services.register_holder(
+                community,
+                given["name"],
+                Actor.of(request),
+                kind=HolderKind(given["kind"]),
+                unit=given["unit"],
+                residency=ResidencyKind(given["residency"] or ResidencyKind.OWNER),
+                ends_at=end_of_day(given["ends_on"]),
+                phone=given["phone"],
+                greeting=given["greeting"],
+            )
+        except RuleError as error:
+            blame(form, error)
+        else:
+            messages.success(
+                request,
+                _("%(name)s is registered. Now give a card, a plate or a face.")
+                % {"name": holder.name},
+            )
+            return redirect("people:holder", holder.pk)
+    return _form_page(request, "people/register.html", form, units=_units(community))
+
+
+@require_GET
+@page(*DESK)
+def holder(request: StaffRequest, holder_id: str) -> HttpResponse:
+    person = _holder(request, holder_id)
+    viewed(Actor.of(request), person.community, "holder", [person.pk])
+    return _holder_page(request, person)
+
+
+@require_http_methods(["GET", "POST"])
+@page(*MANAGE)
+def edit(request: StaffRequest, holder_id: str) -> HttpResponse:
+    person = _holder(request, holder_id)
+    first = {name: getattr(person, name) for name in ("name", "phone", "greeting", "note")}
+    form = HolderForm(request.POST if request.method == "POST" else None, initial=first)
+    if form.is_valid():
+        try:
+            services.change_holder(person, Actor.of(request), **form.cleaned_data)
+        except RuleError as error:
+            blame(form, error)
+        else:
+            messages.success(request, _("Saved."))
+            return redirect("people:holder", person.pk)
+    return _form_page(request, "people/edit.html", form, holder=person)
+
+
+@require_POST
+@page(*MANAGE)
+def change_status(request: StaffRequest, holder_id: str, action: str) -> HttpResponse:
+    person = _holder(request, holder_id)
+    by = Actor.of(request)
+    doing: dict[str, tuple[Callable[[Holder, Actor], None], str]] = {
+        "suspend": (services.suspend_holder, _("Nothing opens for %(name)s from now on.")),
+        "resume": (services.resume_holder, _("%(name)s is let in again.")),
+        "move-out": (
+            services.move_out,
+            _("%(name)s has moved out: every credential is taken back, the face is deleted."),
+        ),
+    }
+    do, done = doing[action]
+    attempt(request, lambda: do(person, by), done % {"name": person.name})
+    return redirect("people:holder", person.pk)
+
+
+@require_POST
+@page(*MANAGE)
+def add_residency(request: StaffRequest, holder_id: str) -> HttpResponse:
+    person = _holder(request, holder_id)
+    form = ResidencyForm(person.community, request.POST)
+    if form.is_valid():
+        given = form.cleaned_data
+        try:
+            services.add_residency(
+                person,
+                given["unit"],
+                ResidencyKind(given["residency"]),
+                Actor.of(request),
+                ends_at=end_of_day(given["ends_on"]),
+            )
+        except RuleError as error:
+            blame(form, error)
+        else:
+            messages.success(request, _("The home is added."))
+            return redirect("people:holder", person.pk)
+    return _holder_page(request, person, residency_form=form)
+
+
+@require_POST
+@page(*MANAGE)
+def end_residency(request: StaffRequest, residency_id: str) -> HttpResponse:
+    residency = get_object_or_404(
+        Residency.objects.select_related("holder", "unit"),
+        pk=residency_id,
+        holder__community=request.staff.community,
+    )
+    done = _("%(unit)s does not open for %(name)s any more.") % {
+        "unit": residency.unit.code,
+        "name": residency.holder.name,
+    }
+    attempt(request, lambda: services.end_residency(residency, Actor.of(request)), done)
+    return redirect("people:holder", residency.holder_id)
+
+
+@require_http_methods(["GET", "POST"])
+@page(*MANAGE)
+def face(request: StaffRequest, holder_id: str) -> HttpResponse:
+    """Ask for consent first; then take a photograph and say what came of it."""
+    person = _holder(request, holder_id)
+    if not person.has_consent(Purpose.FACE):
+        return render(request, "people/consent.html", {"holder": person, "form": ConsentForm()})
+    form = FaceForm(request.POST, request.FILES) if request.method == "POST" else FaceForm()
+    fault: Any = None
+    if form.is_bound and form.is_valid():
+        try:
+            access.enrol_face(person, form.cleaned_data["photo"].read(), Actor.of(request))
+        except EnrolError as error:
+            fault = FAULTS[error.fault]
+        except RuleError as error:
+            blame(form, error)
+        except ModelError as error:
+            form.add_error(None, _("This machine can't read faces: %(why)s.") % {"why": str(error)})
+        else:
+            messages.success(
+                request,
+                _("The face of %(name)s is enrolled. Every gate knows it in a few seconds.")
+                % {"name": person.name},
+            )
+            return redirect("people:holder", person.pk)
+    return _form_page(request, "people/face.html", form, holder=person, fault=fault)
+
+
+@require_POST
+@page(*MANAGE)
+def give_consent(request: StaffRequest, holder_id: str) -> HttpResponse:
+    person = _holder(request, holder_id)
+    form = ConsentForm(request.POST)
+    if not form.is_valid():
+        return _form_page(request, "people/consent.html", form, holder=person)
+    by, given_by = Actor.of(request), form.cleaned_data["given_by"].strip()
+    services.give_consent(person, Purpose.FACE, by, given_by=given_by)
+    if form.cleaned_data["photo"]:
+        services.give_consent(person, Purpose.PHOTO, by, given_by=given_by)
+    messages.success(request, _("The consent is written down."))
+    return redirect("people:face", person.pk)
+
+
+@require_POST
+@page(*MANAGE)
+def withdraw_consent(request: StaffRequest, holder_id: str, purpose: str) -> HttpResponse:
+    person = _holder(request, holder_id)
+    chosen = Purpose(purpose)
+    done = (
+        _("The consent is withdrawn: the face is deleted here and at every gate.")
+        if chosen == Purpose.FACE
+        else _("The consent is withdrawn: the photograph is deleted.")
+    )
+    attempt(request, lambda: services.withdraw_consent(person, chosen, Actor.of(request)), done)
+    return redirect("people:holder", person.pk)
+
+
+@require_POST
+@page(*MANAGE)
+def add_card(request: StaffRequest, holder_id: str) -> HttpResponse:
+    person = _holder(request, holder_id)
+    form = CardForm(request.POST)
+    if form.is_valid():
+        try:
+            access.add_card(person, form.cleaned_data["number"], Actor.of(request))
+        except RuleError as error:
+            blame(form, error)
+        else:
+            messages.success(
+                request, _("The card opens for %(name)s in a few seconds.") % {"name": person.name}
+            )
+            return redirect("people:holder", person.pk)
+    return _holder_page(request, person, card_form=form)
+
+
+@require_POST
+@page(*MANAGE)
+def add_plate(request: StaffRequest, holder_id: str) -> HttpResponse:
+    person = _holder(request, holder_id)
+    form = PlateForm(request.POST)
+    if form.is_valid():
+        try:
+            access.add_plate(person, form.cleaned_data["plate"], Actor.of(request))
+        except RuleError as error:
+            blame(form, error)
+        else:
+            messages.success(
+                request,
+                _("The barrier opens for this car of %(name)s in a few seconds.")
+                % {"name": person.name},
+            )
+            return redirect("people:holder", person.pk)
+    return _holder_page(request, person, plate_form=form)
+
+
+@require_GET
+@page(*MANAGE)
+def wait_for_card(request: StaffRequest, holder_id: str) -> HttpResponse:
+    """Listen at one access point for a card that nobody holds yet."""
+    person = _holder(request, holder_id)
+    community = person.community
+    point = get_object_or_404(
+        AccessPoint, pk=request.GET.get("point", "")[:24], portal__community=community
+    )
+    now = timezone.now()
+    after = _number(request.GET.get("after"), feed.head(community))
+    began = _number(request.GET.get("began"), int(now.timestamp()))
+    left_s = int(CARD_WAIT.total_seconds()) - max(0, int(now.timestamp()) - began)
+    number = _unknown_card(community, point, after)
+    context = {
+        "holder": person,
+        "point": point,
+        "number": number,
+        "left_s": max(0, left_s),
+        "is_over": left_s <= 0,
+        "again": f"?point={point.pk}&after={after}&began={began}",
+    }
+    is_part = request.headers.get("HX-Request") == "true"
+    answer = render(request, "people/_waiting.html" if is_part else "people/waiting.html", context)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _unknown_card(community: Community, point: AccessPoint, after: int) -> str:
+    """Give the newest card number that a point has read and nobody holds, or ''."""
+    since = Event.objects.filter(
+        community=community.pk, id__gt=after, kind=EventKind.ACCESS_DENIED.value
+    ).order_by("-id")[:50]
+    for event in since:
+        data = event.data
+        is_unknown = data.get("reason") == Reason.CREDENTIAL_UNKNOWN
+        if is_unknown and data.get("point") == point.pk and data.get("method") in _CARDS:
+            return str(data.get("value") or "")[:40]
+    return ""
+
+
+_CARDS = (Method.CARD, Method.SECURE_CARD)
+
+
+def _number(text: str | None, otherwise: int) -> int:
+    if text and text.isascii() and text.isdigit() and len(text) < 19:
+        return int(text)
+    return otherwise
+
+
+def _search(community: Community, query: str) -> Any:
+    everyone = Holder.objects.filter(community=community)
+    if not query:
+        return everyone.exclude(status=HolderStatus.LEFT)
+    key = "".join(query.upper().split()).replace("·", "").replace("-", "")
+    found = (
+        Q(name__icontains=query)
+        | Q(residencies__unit__code__istartswith=query)
+        | Q(credentials__key=key)
+    )
+    phone = services.phone_index(query)
+    if phone:
+        found |= Q(phone_index=phone)
+    return everyone.filter(pk__in=everyone.filter(found).values("pk"))
+
+
+def _holds(residency: Residency, at: datetime) -> bool:
+    begun = residency.starts_at is None or residency.starts_at <= at
+    return begun and (residency.ends_at is None or residency.ends_at > at)
+
+
+def _holder(request: StaffRequest, holder_id: str) -> Holder:
+    return get_object_or_404(
+        Holder.objects.select_related("community"),
+        pk=holder_id,
+        community=request.staff.community,
+    )
+
+
+def _holder_page(
+    request: StaffRequest,
+    person: Holder,
+    *,
+    card_form: CardForm | None = None,
+    plate_form: PlateForm | None = None,
+    residency_form: ResidencyForm | None = None,
+) -> HttpResponse:
+    now = timezone.now()
+    community = person.community
+    residencies = person.residencies.select_related("unit__building").order_by("unit__code", "id")
+    credentials = list(person.credentials.order_by("method", "-created_at"))
+    face_credential = next(
+        (c for c in credentials if c.method == Method.FACE and c.status != Status.REVOKED), None
+    )
+    context = {
+        "holder": person,
+        "residencies": [{"row": row, "holds": _holds(row, now)} for row in residencies],
+        "credentials": [c for c in credentials if c.status != Status.REVOKED],
+        "revoked": [c for c in credentials if c.status == Status.REVOKED],
+        "face": face_credential,
+        "face_missing_at": list(access.nodes_without(face_credential)) if face_credential else [],
+        "consents": person.consents.order_by("-given_at"),
+        "opens": _opens(person, now),
+        "passes": person.passes.order_by("-issued_at")[:5],
+        "readers": [
+            point
+            for point in AccessPoint.objects.filter(portal__community=community)
+            .select_related("portal")
+            .order_by("name")
+            if set(point.methods) & set(_CARDS)
+        ],
+        "card_form": card_form or CardForm(),
+        "plate_form": plate_form or PlateForm(),
+        "residency_form": residency_form or ResidencyForm(community),
+        "units": _units(community),
+        "may_manage": request.staff.role in MANAGE,
+        "now": now,
+    }
+    is_fault = any(form is not None for form in (card_form, plate_form, residency_form))
+    return render(request, "people/holder.html", context, status=422 if is_fault else 200)
+
+
+def _opens(person: Holder, now: datetime) -> list[dict[str, object]]:
+    """List what opens for a holder now, each access point with the rules that admit."""
+    if person.status != HolderStatus.ACTIVE:
+        return []
+    groups: set[str] = set()
+    for residency in person.residencies.filter(in_force(now)).select_related("unit"):
+        groups |= {community_group(person.community_id), building_group(residency.unit.building_id)}
+    if person.kind == HolderKind.STAFF:
+        groups.add(STAFF)
+    if person.kind == HolderKind.VISITOR:
+        groups.add(VISITORS)
+    opened: dict[str, dict[str, Any]] = {}
+    rules = (
+        AccessRule.objects.filter(community=person.community)
+        .filter(Q(valid_from=None) | Q(valid_from__lte=now))
+        .filter(Q(valid_until=None) | Q(valid_until__gt=now))
+        .select_related("schedule")
+        .prefetch_related("points__portal")
+    )
+    for rule in rules:
+        if not groups & set(rule.groups):
+            continue
+        for point in rule.points.all():
+            row = opened.setdefault(point.pk, {"point": point, "schedules": set(), "always": False})
+            if rule.schedule is None:
+                row["always"] = True
+            else:
+                row["schedules"].add(rule.schedule.name)
+    return sorted(opened.values(), key=lambda row: str(row["point"].name))
+
+
+def _units(community: Community) -> Any:
+    return (
+        Unit.objects.filter(building__community=community)
+        .order_by("code")
+        .values_list("code", flat=True)
+    )
+
+
+def _form_page(request: HttpRequest, template: str, form: Any, **context: Any) -> HttpResponse:
+    status = 422 if form.is_bound and (form.errors or context.get("fault")) else 200
+    return render(request, template, {"form": form, **context}, status=status)
