@@ -228,7 +228,11 @@ def next_deadline(portal: Portal, status: Status) -> datetime | None:
     times = [status.grant_until, status.override_until]
     if status.suspect_at is not None:
         times.append(status.suspect_at + timedelta(seconds=portal.debounce_s))
-    if status.opened_at is not None and not status.is_held and status.holds_unlocked is None:
+    if (
+        status.opened_at is not None
+        and status.holds_unlocked is None
+        and not (status.is_held or status.is_forced)
+    ):
         times.append(_prealarm_at(portal, status.opened_at))
         times.append(status.opened_at + timedelta(seconds=portal.held_open_s))
         if status.is_prealarm:
@@ -245,18 +249,19 @@ def _timers(portal: Portal, status: Status, at: datetime) -> Step:
     if status.grant is not None and status.grant_until is not None and at >= status.grant_until:
         effects.append(Happened(EventKind.ACCESS_NOT_TAKEN, {"release": status.grant.id}))
         status = replace(status, grant=None, grant_until=None)
-        if status.holds_unlocked is None:
+        if status.holds_unlocked is None and not status.is_open:
             effects.append(Lock())
     if status.suspect_at is not None and at >= status.suspect_at + timedelta(
         seconds=portal.debounce_s
     ):
         status = replace(status, suspect_at=None, is_forced=True)
         effects.append(Happened(EventKind.DOOR_FORCED))
-    if status.opened_at is not None and status.holds_unlocked is None and not status.is_forced:
-        if not status.is_prealarm and at >= _prealarm_at(portal, status.opened_at):
+    opened_at = status.opened_at
+    if opened_at is not None and status.holds_unlocked is None and not status.is_forced:
+        if not status.is_prealarm and at >= _prealarm_at(portal, opened_at):
             status = replace(status, is_prealarm=True)
             effects += [Beep(), Happened(EventKind.DOOR_PREALARM)]
-        if not status.is_held and at >= status.opened_at + timedelta(seconds=portal.held_open_s):
+        if not status.is_held and at >= opened_at + timedelta(seconds=portal.held_open_s):
             status = replace(status, is_held=True)
             effects.append(Happened(EventKind.DOOR_HELD, {"limit_s": portal.held_open_s}))
     return status, tuple(effects)
@@ -269,17 +274,20 @@ def _prealarm_at(portal: Portal, opened_at: datetime) -> datetime:
 def _granted(portal: Portal, status: Status, grant: Granted, at: datetime) -> Step:
     if status.lockdown and grant.cause is not Cause.DECISION:
         return status, ()
+    # A timed release would end what holds the portal unlocked, in a device that counts itself.
+    seconds = portal.grant_s if status.holds_unlocked is None else None
     if status.is_open and not status.is_forced:
         # The next person walks through the door that is still open: their passage is inferred.
         effects: tuple[Effect, ...] = (
-            Unlock(portal.grant_s, grant.cause, grant.id),
+            Unlock(seconds, grant.cause, grant.id),
             Happened(EventKind.ACCESS_TAKEN, {"release": grant.id, "door_was_open": True}),
         )
-        return replace(status, opened_at=at, is_prealarm=False, is_authorised=True), effects
+        opened = replace(status, opened_at=at, suspect_at=None)
+        return replace(opened, is_prealarm=False, is_authorised=True), effects
     until = at + timedelta(seconds=portal.grant_s)
     return (
         replace(status, grant=grant, grant_until=until),
-        (Unlock(portal.grant_s, grant.cause, grant.id),),
+        (Unlock(seconds, grant.cause, grant.id),),
     )
 
 
@@ -297,7 +305,7 @@ def _contact(portal: Portal, status: Status, level: ContactLevel, at: datetime) 
     if level is ContactLevel.OPEN:
         status, opened = _opened(status, before, at)
     else:
-        status, opened = _closed(status)
+        status, opened = _closed(status, before)
     return status, (*effects, *opened)
 
 
@@ -309,13 +317,16 @@ def _opened(status: Status, before: ContactLevel | None, at: datetime) -> Step:
         return replace(status, grant=None, grant_until=None, is_authorised=True), (taken,)
     if status.holds_unlocked is not None:
         return replace(status, is_authorised=True), ()
+    if status.is_authorised or status.is_forced:
+        # The same opening, seen again after its contact's wire was broken.
+        return status, ()
     if before is None:
         # The first reading after a start: it was open before we looked, by whom we can't know.
         return status, (Happened(EventKind.DOOR_FOUND_OPEN),)
     return replace(status, suspect_at=at), ()
 
 
-def _closed(status: Status) -> Step:
+def _closed(status: Status, before: ContactLevel | None) -> Step:
     effects: list[Effect] = []
     if status.is_held:
         effects.append(Happened(EventKind.DOOR_HELD_CLEARED))
@@ -323,8 +334,8 @@ def _closed(status: Status) -> Step:
         effects.append(Happened(EventKind.DOOR_FORCED_CLEARED))
     if status.opened_at is not None and status.suspect_at is None:
         effects.append(Happened(EventKind.DOOR_CLOSED))
-        if status.holds_unlocked is None and status.grant is None:
-            effects.append(Lock())
+    if before is not None and status.holds_unlocked is None and status.grant is None:
+        effects.append(Lock())
     return (
         replace(
             status,
@@ -384,8 +395,10 @@ def _hold(before: Status, after: Status, at: datetime, *, by: str) -> Step:
     if now is not None:
         unlocked = Happened(EventKind.PORTAL_UNLOCKED, {"cause": now.value, "by": by})
         return replace(after, suspect_at=None), (Unlock(None, now), unlocked)
-    locked = Happened(EventKind.PORTAL_LOCKED, {"by": by})
-    after = replace(after, grant=None, grant_until=None)
+    effects: list[Effect] = [Happened(EventKind.PORTAL_LOCKED, {"by": by})]
+    if after.grant is not None:
+        effects.append(Happened(EventKind.ACCESS_NOT_TAKEN, {"release": after.grant.id}))
+        after = replace(after, grant=None, grant_until=None)
     if after.is_open:
-        return replace(after, opened_at=at), (locked,)
-    return after, (Lock(), locked)
+        return replace(after, opened_at=at), tuple(effects)
+    return after, (Lock(), *effects)
