@@ -201,31 +201,32 @@ def decide(policy: Policy, presentation: Presentation, state: State, at: datetim
     """
     try:
         reason, credential, holder, rule, level = _judge(policy, presentation, state, at)
-    except Exception as error:  # noqa: BLE001  the one place where a door must still answer
-        reason = Reason.FREE_EGRESS if _leads_out(policy, presentation) else Reason.INTERNAL_ERROR
+        leave = presentation.leave
+        who: str | None = None
+        label = ""
+        if holder is not None:
+            who, label = holder.id, holder.label
+        elif leave is not None:
+            who, label = leave.holder, leave.label
         return Decision(
             reason,
             presentation.point,
             presentation.method,
             policy.revision,
+            who,
+            label,
+            credential.id if credential is not None else None,
+            rule.id if rule is not None else None,
+            level,
+        )
+    except Exception as error:  # noqa: BLE001  the one place where a door must still answer
+        return Decision(
+            _reason_in_spite(policy, presentation, state),
+            presentation.point,
+            presentation.method,
+            policy.revision,
             error=f"{type(error).__name__}: {error}",
         )
-    leave = presentation.leave
-    if holder is not None:
-        who, label = holder.id, holder.label
-    else:
-        who, label = (leave.holder, leave.label) if leave is not None else (None, "")
-    return Decision(
-        reason,
-        presentation.point,
-        presentation.method,
-        policy.revision,
-        who,
-        label,
-        credential.id if credential is not None else None,
-        rule.id if rule is not None else None,
-        level,
-    )
 
 
 _Judged = tuple[Reason, Credential | None, Holder | None, AccessRule | None, int]
@@ -341,11 +342,19 @@ def point_fault(point: AccessPoint) -> str | None:
     return None
 
 
+def _reason_in_spite(policy: Policy, presentation: Presentation, state: State) -> Reason:
+    """Decide where something broke: the way out and fire stand above what could break."""
+    if _leads_out(policy, presentation):
+        return Reason.FREE_EGRESS
+    is_fire = getattr(state, "mode", None) is _FIRE
+    return Reason.FIRE_RELEASE if is_fire else Reason.INTERNAL_ERROR
+
+
 def _leads_out(policy: Policy, presentation: Presentation) -> bool:
-    if presentation.method is Method.EXIT_BUTTON:
+    if presentation.method is _EXIT_BUTTON:
         return True
     try:
-        return policy.points[presentation.point].direction is Direction.EXIT
+        return policy.points[presentation.point].direction is _EXIT
     except Exception:  # noqa: BLE001  asked only after something already broke
         return False
 
@@ -386,9 +395,10 @@ def _pass_fault(
         return Reason.PASS_OTHER_COMMUNITY
     if leave.id in policy.revoked_passes:
         return Reason.PASS_REVOKED
-    if at < leave.not_before - PASS_SKEW:
+    # The skew is added to `at`: a pass may end on the last day that a calendar has.
+    if at + PASS_SKEW < leave.not_before:
         return Reason.PASS_NOT_ACTIVE
-    if at >= leave.not_after + PASS_SKEW:
+    if at - PASS_SKEW >= leave.not_after:
         return Reason.PASS_EXPIRED
     if leave.points and presentation.point not in leave.points:
         return Reason.PASS_WRONG_POINT
