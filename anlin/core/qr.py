@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from anlin.core.codec import DataError, canonical_json, from_data, to_data
+from anlin.core.codec import canonical_json, from_data, to_data
 
 PREFIX = "ANLIN1"
 MAX_TEXT_CHARS = 1200
@@ -70,7 +70,9 @@ def read(text: str, keys: Mapping[str, str], verify: Verify) -> Pass:
     try:
         leave = from_data(Pass, json.loads(_unb64(parts[1])))
         signature = _unb64(parts[2])
-    except (DataError, ValueError, RecursionError) as error:
+    except PassError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise PassError(f"QR pass can't be read: {error}") from error
     key = keys.get(leave.issuer)
     if key is None:
@@ -86,6 +88,10 @@ def _b64(data: bytes) -> str:
 
 def _unb64(text: str) -> bytes:
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except binascii.Error as error:
         raise PassError("QR pass is cut or damaged") from error
+    if _b64(data) != text:
+        # One pass has one text: spare bits in the last character are no place for a second.
+        raise PassError("QR pass is cut or damaged")
+    return data
