@@ -20,6 +20,8 @@ ENERGY_LETTERS = "ABCDEFGHJK"
 """New-energy vehicles: A-E pure electric, F-K (no I) others."""
 
 _MAX_TYPED_CHARS = 16
+_MAX_SEEN_CHARS = 200
+"""More than this, separators included, nobody typed and no camera read."""
 _IGNORED = str.maketrans("", "", " ·.•-‧・\u3000")
 
 
@@ -44,8 +46,8 @@ class PlateError(ValueError):
     """A text that can't be a plate; says which value broke which rule."""
 
     def __init__(self, text: str, rule: str) -> None:
-        super().__init__(f"plate {text!r}: {rule}")
-        self.text = text
+        self.text = text if len(text) <= _MAX_TYPED_CHARS else text[:_MAX_TYPED_CHARS] + "…"
+        super().__init__(f"plate {self.text!r}: {rule}")
         self.rule = rule
 
 
@@ -90,16 +92,15 @@ def parse(text: str) -> Plate:
     clean = _clean(text)
     if not clean:
         raise PlateError(text, "is empty")
-    if len(clean) > _MAX_TYPED_CHARS:
-        raise PlateError(text[:_MAX_TYPED_CHARS] + "…", "is too long for a plate")
+    if len(clean) > _MAX_TYPED_CHARS or len(text) > _MAX_SEEN_CHARS:
+        raise PlateError(text, "is too long for a plate")
     for kind, pattern in PATTERNS:
         if pattern.fullmatch(clean):
             return Plate(clean, kind)
     if clean[0] in PROVINCES and any(letter in clean[1:] for letter in "IO"):
-        likely = clean[0] + clean[1:].replace("I", "1").replace("O", "0")
-        raise PlateError(
-            text, f"the letters I and O are not issued; did you mean {_as_shown(likely)}?"
-        )
+        likely = canonical(clean)
+        hint = f"; did you mean {_as_shown(likely)}?" if likely else ""
+        raise PlateError(text, f"the letters I and O are not issued{hint}")
     if clean[0] not in PROVINCES + "WJ使民" and not clean[:1].isdigit():
         raise PlateError(text, f"does not begin with a province character such as {PROVINCES[0]}")
     if clean[0] in PROVINCES and len(clean) not in (7, 8):
@@ -115,14 +116,13 @@ def canonical(reading: str) -> str:
     clean = _clean(reading)
     if clean[:1] in PROVINCES and len(clean) in (7, 8):
         clean = clean[:2] + clean[2:].replace("I", "1").replace("O", "0")
-    for _, pattern in PATTERNS:
-        if pattern.fullmatch(clean):
-            return clean
+    if len(reading) <= _MAX_SEEN_CHARS and any(p.fullmatch(clean) for _, p in PATTERNS):
+        return clean
     return ""
 
 
 def _clean(text: str) -> str:
-    return unicodedata.normalize("NFKC", text[:200]).upper().translate(_IGNORED)
+    return unicodedata.normalize("NFKC", text[:_MAX_SEEN_CHARS]).upper().translate(_IGNORED)
 
 
 def _as_shown(text: str) -> str:
