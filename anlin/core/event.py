@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from anlin.core.codec import canonical_json, to_data
@@ -140,7 +140,16 @@ def _body(
     revision: int,
 ) -> bytes:
     return canonical_json(
-        [node, boot, seq, at.isoformat(), kind.value, subject, to_data(data), revision]
+        [
+            node,
+            boot,
+            seq,
+            at.astimezone(UTC).isoformat(),
+            kind.value,
+            subject,
+            to_data(data),
+            revision,
+        ]
     )
 
 

@@ -141,8 +141,9 @@ def from_down(data: Any) -> Down:
     Raises:
         DataError: not an object, an unknown type, or a field that does not fit.
     """
-    if not isinstance(data, dict) or data.get("type") not in _DOWN:
-        raise DataError(f"down-stream: unknown message {str(data)[:80]}")
+    kind = _DOWN.get(str(data.get("type"))) if isinstance(data, dict) else None
+    if kind is None:
+        raise DataError(f"down-stream: its type is none of {', '.join(_DOWN)}")
     rest = {key: value for key, value in data.items() if key != "type"}
-    message: Down = from_data(_DOWN[data["type"]], rest)
+    message: Down = from_data(kind, rest)
     return message
