@@ -282,7 +282,7 @@ def _mjpeg(source: str, put: Put, leave: threading.Event) -> None:
                     SourceFault.UNREACHABLE, source, f"answers HTTP {reply.status_code}"
                 )
             splitter = JpegSplitter()
-            for chunk in reply.iter_bytes(1 << 16):
+            for chunk in reply.iter_raw():  # a chunk size would hold pictures back to fill it
                 if leave.is_set():
                     return
                 try:

@@ -142,8 +142,8 @@ class Worker:
                 state,
                 detail,
                 round(fps, 1),
-                len(gallery) if gallery else 0,
-                gallery.ignored if gallery else 0,
+                0 if gallery is None else len(gallery),
+                0 if gallery is None else gallery.ignored,
             )
         )
 
