@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 PREFIX = "anlin/v1/"
 UP = ("read", "contact", "button", "tamper", "fire", "loop", "state")
-DOWN = ("relay", "screen", "voice", "ack", "#", "+")
+DOWN = ("relay", "screen", "voice", "levels", "ack", "#", "+")
 USER_FILES = ("devices.json", "edges.json")
 """The hub writes the first, whoever sets up this machine the second: one writer for each."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -28,6 +29,7 @@ RESEND_S = 2.0
 REREAD_S = 30.0
 RECONNECT_S = 1.0
 KEEP_ALIVE_S = 15
+_NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 MAX_KEPT = 1000
 """What the flash of a small controller holds; beyond it the oldest is lost, and it says so."""
 
@@ -98,6 +100,7 @@ class Gate:
     _walk: asyncio.Task[None] | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _fire: bool = False
+    _loop: bool | None = None
 
     async def run(self) -> None:
         """Stay connected, send, re-send and obey until cancelled."""
@@ -137,6 +140,7 @@ class Gate:
 
     def loop(self, is_occupied: bool) -> str:
         """Drive onto the loop, or off it."""
+        self._loop = is_occupied
         return self._report("loop", input="loop", occupied=is_occupied)
 
     def move(self, level: str) -> str:
@@ -187,6 +191,7 @@ class Gate:
             identifier=self.id,
             will=will,
             keepalive=KEEP_ALIVE_S,
+            socket_options=_NO_DELAY,
             timeout=5,
         ) as client:
             await client.subscribe(f"{top}/down/#", qos=1)
@@ -230,6 +235,8 @@ class Gate:
     def _reread(self) -> None:
         if not any(kept.topic == "contact" for kept in self._kept.values()):
             self._report("contact", input=self.door, level=self.level)
+        if self._loop is not None and not any(k.topic == "loop" for k in self._kept.values()):
+            self._report("loop", input="loop", occupied=self._loop)
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
@@ -245,6 +252,8 @@ class Gate:
                 self._kept.pop(data["id"], None)
             case "relay":
                 self._orders.put_nowait((time.monotonic(), data))
+            case "levels":
+                self._reread()
             case "screen":
                 words = Shown(data["reader"], data["code"], data["text"], data["granted"])
                 self.shown.append(words)
