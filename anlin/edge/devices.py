@@ -64,6 +64,11 @@ class Devices:
             if id_ not in self._running:
                 self._start(record)
 
+    def portals(self) -> frozenset[str]:
+        """Name the portals that this node's devices serve."""
+        served = (running.driver.serves()["portals"] for running in self._running.values())
+        return frozenset().union(*served)
+
     def dispatch(self, command: Command) -> None:
         """Send a command to the devices that serve it, without waiting."""
         for running in self._running.values():

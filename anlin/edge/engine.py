@@ -72,12 +72,18 @@ class Engine:
         clock: Clock,
         dispatch: Dispatch,
         language: str = "zh",
+        serves: Callable[[], frozenset[str]] | None = None,
     ) -> None:
+        """Take up where the last life ended.
+
+        `serves` names the portals that this node drives; all of the policy's by default.
+        """
         self._replica = replica
         self._journal = journal
         self._clock = clock
         self._dispatch = dispatch
         self._language = language
+        self._serves = serves or (lambda: frozenset(self.policy.portals))
         self._statuses: dict[str, portal.Status] = {}
         self._schedules: dict[str, bool] = {}
         self._loops: dict[str, bool] = {}
@@ -153,7 +159,7 @@ class Engine:
     def tick(self) -> None:
         """Run the timers and schedules that have come due."""
         now = self._clock.now()
-        for id_, record in self.policy.portals.items():
+        for id_, record in self._portals():
             held = False
             if record.schedule is not None:
                 schedule = self.policy.schedules.get(record.schedule)
@@ -321,6 +327,11 @@ class Engine:
                     )
         return outcome
 
+    def _portals(self) -> list[tuple[str, Portal]]:
+        """The portals of the policy that this node drives."""
+        serves, portals = self._serves(), self.policy.portals
+        return [(id_, record) for id_, record in portals.items() if id_ in serves]
+
     def _beep(self, portal_id: str) -> Iterable[device.Show]:
         zh = self._language.startswith("zh")
         text = "请关门" if zh else "Please close the door"
@@ -338,7 +349,7 @@ class Engine:
         """
         (self._fires.add if report.is_active else self._fires.discard)(report.portal)
         outcome = _Outcome()
-        for id_, record in self.policy.portals.items():
+        for id_, record in self._portals():
             if record.is_escape_route or record.kind is PortalKind.BARRIER:
                 part = self._step(id_, portal.FireRead(bool(self._fires)), now)
                 outcome.drafts += part.drafts
@@ -417,7 +428,7 @@ class Engine:
 
     def _targets(self, command: sync.Command) -> list[str]:
         if command.target == "*" and command.kind is not sync.CommandKind.RELEASE:
-            return list(self.policy.portals)
+            return [id_ for id_, _ in self._portals()]
         point = self.policy.points.get(command.target)
         if point is not None:
             return [point.portal]

@@ -51,7 +51,11 @@ class Node:
         self._bus = MqttBus(_broker(home), self._on_broker)
         self._devices = Devices(identity.node, self._media, self._bus, self._supervisor)
         self._engine = Engine(
-            self._replica, self._journal, self._clock, self._devices.dispatch, language="zh"
+            self._replica,
+            self._journal,
+            self._clock,
+            self._devices.dispatch,
+            serves=self._devices.portals,
         )
         self._devices.listen(self._take)
         self._outbox = Outbox(
