@@ -384,8 +384,9 @@ def _last_of_each(delta: Delta) -> dict[tuple[str, str], Change]:
                 f"between {previous} and {delta.upto}"
             )
         previous = change.revision
-        staged.pop((change.kind, change.id), None)
-        staged[change.kind, change.id] = change
+        key = (change.kind, change.id)
+        staged.pop(key, None)
+        staged[key] = change
     return staged
 
 
