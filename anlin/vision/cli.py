@@ -74,14 +74,14 @@ def pull_models(
             bar.update(tasks[model.name], completed=bytes_so_far)
 
         wanted = names or [name for name, model in models.manifest().items() if not model.package]
-        failed = []
+        failed: list[ModelError] = []
         for name in wanted:
             try:
                 models.pull([name], source, advance)
             except ModelError as error:
                 failed.append(error)
-    for error in failed:
-        console.print(f"[red]{error}[/]")
+    for refusal in failed:
+        console.print(f"[red]{refusal}[/]")
     if failed:
         raise typer.Exit(1)
     console.print(f"{len(wanted)} models are in {models.home_folder()}")

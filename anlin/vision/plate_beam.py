@@ -124,7 +124,8 @@ class Alphabet:
             if character in charset:
                 columns[digit].append(charset.index(character))
         self.characters = wanted
-        self._blank = blank
+        # The dot after the office letter, and a screw beside it, part characters as a blank does.
+        self._blanks = [blank, *(i for i, c in enumerate(charset) if c and c in "·•.- ")]
         self._first = np.array([columns[c][0] for c in wanted])
         self._more = [(i, columns[c][1:]) for i, c in enumerate(wanted) if columns[c][1:]]
 
@@ -133,7 +134,7 @@ class Alphabet:
         chosen = output[:, self._first].astype(np.float64)
         for place, columns in self._more:
             chosen[:, place] += output[:, columns].sum(axis=1)
-        return output[:, self._blank].astype(np.float64), chosen
+        return output[:, self._blanks].sum(axis=1).astype(np.float64), chosen
 
 
 @dataclass(slots=True)

@@ -224,6 +224,8 @@ def _rtsp(source: str, put: Put, leave: threading.Event) -> None:
         "rtsp_transport": "tcp",  # UDP loses the middle of pictures on the first busy switch
         "fflags": "nobuffer",
         "flags": "low_delay",
+        # The answer to DESCRIBE says what comes; waiting for five seconds of it opens late.
+        "analyzeduration": "500000",
         "timeout": str(int(STALL_S * 1_000_000)),
     }
     try:

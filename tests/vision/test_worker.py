@@ -220,7 +220,7 @@ def drawn_plate() -> np.ndarray:
     return car
 
 
-def test_a_drawn_plate_is_read_and_told_once(any_tier, worker, tmp_path):
+def test_a_drawn_plate_is_read_and_told_once(tier1, worker, tmp_path):
     content = cv2.imencode(".png", drawn_plate())[1].tobytes()
     worker.say(Configure(gate(tmp_path, (content, 10)), Task.PLATES, "lane-1", str(tmp_path / "m")))
     seen = worker.expect(PlateSeen)
