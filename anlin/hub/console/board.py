@@ -43,6 +43,13 @@ class PortalView:
     is_current: bool
     """Whether its node decides by the newest rules."""
 
+    @property
+    def tone(self) -> str:
+        """How loudly it is shown. Calm states turn grey while nobody hears the node; alarms stay."""
+        if self.is_heard or self.word.tone in (Tone.ALARM, Tone.WARNING):
+            return self.word.tone.value
+        return Tone.INFO.value
+
 
 @dataclass(frozen=True, slots=True)
 class Board:
@@ -156,10 +163,8 @@ class Spot:
 
     @property
     def tone(self) -> str:
-        """How it is coloured; grey while its edge is silent."""
-        if not self.view.is_heard:
-            return Tone.INFO.value
-        return self.view.word.tone.value
+        """How it is coloured."""
+        return self.view.tone
 
     @property
     def icon(self) -> str:
@@ -202,7 +207,7 @@ def plan(views: Sequence[PortalView]) -> Plan:
             Spot(view, step * (index + 1), 84 + 92 * line, False, False)
             for index, view in enumerate(members)
         ]
-    wall = 92 * max(1, len(lines)) + 50
+    wall = 92 * max(1, len(lines)) + 76
     step = PLAN_WIDTH // (len(gates) + 1)
     spots += [
         Spot(view, step * (index + 1), wall, True, view.portal.kind == PortalKind.BARRIER)

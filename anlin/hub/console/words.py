@@ -109,7 +109,7 @@ class StateWord:
 STATE: Mapping[str, StateWord] = {
     PortalState.SECURED: StateWord(_("Closed and locked"), "lock", Tone.GOOD),
     PortalState.RELEASED: StateWord(_("Released"), "open", Tone.GRANTED),
-    PortalState.OPEN: StateWord(_("Open"), "open", Tone.GRANTED),
+    PortalState.OPEN: StateWord(_("Standing open"), "open", Tone.GRANTED),
     PortalState.UNLOCKED: StateWord(_("Held unlocked"), "unlock", Tone.INFO),
     PortalState.HELD: StateWord(
         _("Open too long"),

@@ -79,9 +79,7 @@ class World:
         """Let somebody be admitted at an access point."""
         return self._decided(EventKind.ACCESS_GRANTED, Reason.GRANTED, name, point, method, data)
 
-    def refused(
-        self, name: str, point: str, method: Method, reason: Reason, **data: Any
-    ) -> Event:
+    def refused(self, name: str, point: str, method: Method, reason: Reason, **data: Any) -> Event:
         """Let somebody, known or not, be refused at an access point."""
         return self._decided(EventKind.ACCESS_DENIED, reason, name, point, method, data)
 
@@ -210,10 +208,10 @@ def drawn_face(seed: int, *, masked: bool = False) -> bytes:
     def at(*numbers: float) -> list[float]:
         return [number * scale for number in numbers]
 
+    if chance.random() < 0.5:
+        draw.rounded_rectangle(at(60, 45, 180, 190), radius=55 * scale, fill=hair)
     draw.ellipse(at(30, 185, 210, 380), fill=coat)
     draw.rounded_rectangle(at(100, 160, 140, 210), radius=16 * scale, fill=skin)
-    if chance.random() < 0.5:
-        draw.rounded_rectangle(at(58, 50, 182, 205), radius=55 * scale, fill=hair)
     draw.ellipse(at(68, 42, 172, 182), fill=skin)
     draw.pieslice(at(64, 28, 176, 150), 180, 360, fill=hair)
     draw.ellipse(at(78, 74, 162, 130), fill=skin)

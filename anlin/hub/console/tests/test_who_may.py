@@ -1,0 +1,140 @@
+"""Every page and action as every member of the staff, and as a stranger."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from anlin.hub.console.tests.world import World, make_world
+
+pytestmark = pytest.mark.django_db(databases=["default", "events"])
+
+DESK = {"guo", "meng"}
+ALL = {"guo", "meng", "committee", "installer", "auditor"}
+
+PAGES = [
+    ("console:live", "", DESK),
+    ("console:rows", "", DESK),
+    ("console:state", "", DESK),
+    ("console:more", "", ALL),
+    ("people:holders", "", DESK),
+    ("people:register", "", {"meng"}),
+    ("people:holder", "holder", DESK),
+    ("people:edit", "holder", {"meng"}),
+    ("people:face", "holder", {"meng"}),
+    ("access:points", "", ALL),
+    ("access:command", "portal", DESK),
+    ("access:recent", "", DESK),
+    ("access:lockdown", "", DESK),
+    ("access:passes", "", DESK),
+    ("access:issue", "", DESK),
+    ("devices:nodes", "", ALL - {"guo"}),
+    ("devices:create", "", {"meng", "installer"}),
+    ("audit:changes", "", {"meng", "committee", "auditor"}),
+    ("audit:looks", "", {"meng", "auditor"}),
+]
+
+ACTIONS = [
+    ("people:give_consent", "holder", {"meng"}),
+    ("people:add_card", "holder", {"meng"}),
+    ("people:add_plate", "holder", {"meng"}),
+    ("people:add_residency", "holder", {"meng"}),
+    ("access:change_credential", "lost", DESK),
+    ("access:change_credential", "revoke", {"meng"}),
+    ("access:change_credential", "resume", {"meng"}),
+    ("devices:renew", "node", {"meng", "installer"}),
+]
+
+
+def address(world: World, name: str, on: str) -> str:
+    lin = world.people["lin"]
+    arguments = {
+        "": [],
+        "holder": [lin.pk],
+        "portal": [world.portals["east"].pk],
+        "node": [world.node.pk],
+        "lost": [lin.credentials.filter(method="card").get().pk, "lost"],
+        "revoke": [lin.credentials.filter(method="card").get().pk, "revoke"],
+        "resume": [lin.credentials.filter(method="card").get().pk, "resume"],
+    }[on]
+    return reverse(name, args=arguments)
+
+
+@pytest.mark.parametrize(("name", "on", "who"), PAGES, ids=[page[0] for page in PAGES])
+def test_a_page_opens_for_its_roles_and_nobody_else(world, sign_in, name, on, who) -> None:
+    url = address(world, name, on)
+    assert Client().get(url).url.startswith("/login?next=")
+    for member in ALL:
+        answer = sign_in(member).get(url)
+        if member in who:
+            assert answer.status_code == 200, member
+        elif name == "console:live":
+            assert answer.status_code == 302, member
+            assert answer.url in ("/points",)
+        else:
+            assert answer.status_code == 403, member
+
+
+@pytest.mark.parametrize(("name", "on", "who"), ACTIONS)
+def test_an_action_is_for_its_roles_and_nobody_else(world, sign_in, name, on, who) -> None:
+    url = address(world, name, on)
+    assert Client().post(url).url.startswith("/login?next=")
+    for member in ALL:
+        answer = sign_in(member).post(url)
+        assert (answer.status_code == 403) == (member not in who), member
+        assert sign_in(member).get(url).status_code in (403, 405)
+
+
+def test_a_form_without_its_token_is_refused(world) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(world.staff["meng"].user)
+    url = reverse("people:add_card", args=[world.people["lin"].pk])
+    assert client.post(url, {"number": "01020304"}).status_code == 403
+
+
+def test_nothing_of_another_community_can_be_reached(world, sign_in) -> None:
+    other = make_world("邻村")
+    event = other.happened("door_forced", other.portals["east"].pk)
+    meng = sign_in("meng")
+    lin = other.people["lin"]
+    card = lin.credentials.filter(method="card").get()
+    for url in (
+        reverse("people:holder", args=[lin.pk]),
+        reverse("people:face", args=[lin.pk]),
+        reverse("access:command", args=[other.portals["east"].pk]),
+        reverse("console:event", args=[event.pk]),
+    ):
+        assert meng.get(url).status_code == 404, url
+    assert (
+        meng.post(reverse("access:change_credential", args=[card.pk, "revoke"])).status_code == 404
+    )
+    assert meng.post(reverse("devices:renew", args=[other.node.pk])).status_code == 404
+    assert event.pk and b"door_forced" not in meng.get("/console/rows?after=0&show=all").content
+    card.refresh_from_db()
+    assert card.status == "active"
+
+
+def test_the_guard_sees_no_buttons_that_are_not_for_him(world, sign_in) -> None:
+    page = sign_in("guo").get(reverse("people:holder", args=[world.people["lin"].pk]))
+    text = page.content.decode()
+    assert "Report lost" in text
+    assert "Take back" not in text
+    assert "Add a card" not in text
+
+
+def test_a_look_at_a_person_is_written_down(world, sign_in) -> None:
+    lin = world.people["lin"]
+    sign_in("guo").get(reverse("people:holder", args=[lin.pk]))
+    page = sign_in("auditor").get(reverse("audit:looks"), {"q": lin.pk}).content.decode()
+    assert "guo" in page
+    assert lin.pk in page
+
+
+def test_the_committee_sees_that_something_changed_but_not_what_about_whom(world, sign_in) -> None:
+    lin = world.people["lin"]
+    sign_in("meng").post(
+        reverse("people:edit", args=[lin.pk]), {"name": "林安", "note": "喜欢猫"}
+    )
+    assert "喜欢猫" in sign_in("auditor").get(reverse("audit:changes")).content.decode()
+    assert "喜欢猫" not in sign_in("committee").get(reverse("audit:changes")).content.decode()
