@@ -296,7 +296,8 @@ class Policy:
     @property
     def community(self) -> Community | None:
         """The community of this policy, once one is known."""
-        return next(iter(self._tables["community"].values()), None)
+        table: dict[str, Community] = self._tables["community"]
+        return table[min(table)] if table else None
 
     def credential_for(self, method: Method, key: str) -> Credential | None:
         """Find the credential that a reader's report names."""
