@@ -9,13 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from pytest_django import Settings
 
+from anlin.core.codec import from_data, to_data
 from anlin.core.policy import Direction, HolderKind, Method
 from anlin.core.sync import Enrol, Enrolled
 from anlin.hub.access import services as access
@@ -51,7 +53,7 @@ class Cast:
 
 
 @pytest.fixture(autouse=True)
-def _own_home(settings, tmp_path: Path) -> None:
+def _own_home(settings: Settings, tmp_path: Path) -> None:
     settings.PICTURES_HOME = tmp_path / "media"
     settings.BROKER_HOME = tmp_path / "broker"
     # Argon2 is slow on purpose; that it is used is tested where passwords are made.
@@ -100,36 +102,79 @@ def cast() -> Cast:
 
 
 @dataclass
+class Site:
+    """A community of its own in a hub that runs, with one enrolled node and its manager."""
+
+    web: str
+    live: str
+    community: str
+    node: str
+    token: str
+    key: str
+    manager: str
+    password: str
+    api_token: str
+
+    @property
+    def as_node(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    @property
+    def as_manager(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.api_token}"}
+
+
+_FOUND_SOME = """
+from uuid import uuid4
+from django.core.management import call_command
+for _ in range(20):
+    call_command("found", f"community {uuid4()}", manager=f"meng-{uuid4()}", node="east")
+"""
+
+
+@dataclass
 class Hub:
-    """A hub that runs: two processes, their addresses, and what `found` printed."""
+    """A hub that runs: its home and the addresses of its two processes."""
 
     home: Path
     web: str
     live: str
-    founded: dict[str, str]
+    _founded: list[dict[str, str]] = field(default_factory=list)
 
-    def enrol(self) -> tuple[Enrolled, str]:
-        """Add one more node through the door that an installer uses; give it and its key."""
+    def found(self) -> dict[str, str]:
+        """Found a community as an installer does; give what the command prints.
+
+        Several at a time, because each start of a command costs seconds.
+        """
+        if not self._founded:
+            lines = run_manage(self.home, "shell", "-v", "0", "-c", _FOUND_SOME).splitlines()
+            self._founded = [json.loads(line) for line in lines]
+        return self._founded.pop()
+
+    def site(self) -> Site:
+        """Found a community and enrol its node over HTTP."""
+        made = self.found()
         key = keys.new_sealing_key()
-        made = run_manage(
-            self.home,
-            "found",
-            f"c{time.time_ns()}",
-            "--manager",
-            f"m{time.time_ns()}",
-            "--node",
-            "n",
-        )
-        self.founded = json.loads(made)
-        body = {
-            "code": self.founded["code"],
-            "public_key": keys.public_sealing_key(key),
-            "versions": [1],
-            "software": "test",
-        }
-        answer = httpx.post(f"{self.web}/sync/v1/enrol", json=body)
+        asked = Enrol(made["code"], keys.public_sealing_key(key), (1,), "test")
+        answer = httpx.post(f"{self.web}/sync/v1/enrol", json=to_data(asked))
         assert answer.status_code == 200, answer.text
-        return Enrolled(**answer.json()), key
+        enrolled = from_data(Enrolled, answer.json())
+        return Site(
+            self.web,
+            self.live,
+            enrolled.community,
+            enrolled.node,
+            enrolled.token,
+            key,
+            made["manager"],
+            made["password"],
+            made["token"],
+        )
+
+
+@pytest.fixture
+def site(hub: Hub) -> Site:
+    return hub.site()
 
 
 @pytest.fixture(scope="session")
@@ -137,7 +182,6 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     home = tmp_path_factory.mktemp("home")
     web, live = free_port(), free_port()
     run_manage(home, "prepare")
-    founded = run_manage(home, "found", "天宝绿洲", "--manager", "meng", "--node", "east")
     env = _env(home, web, live)
     python = sys.executable
     commands = (
@@ -162,7 +206,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     try:
         for port in (web, live):
             wait_for(port)
-        yield Hub(home, f"http://127.0.0.1:{web}", f"http://127.0.0.1:{live}", json.loads(founded))
+        yield Hub(home, f"http://127.0.0.1:{web}", f"http://127.0.0.1:{live}")
     finally:
         for process in running:
             process.terminate()

@@ -133,7 +133,6 @@ TIME_ZONE = "UTC"
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [path for path in (Path(__file__).parent / "static",) if path.is_dir()]
-STATIC_ROOT = HUB_HOME / "static"
 WHITENOISE_USE_FINDERS = True
 """Static files come straight from the package: nothing to collect before the first start."""
 WHITENOISE_MAX_AGE = 300

@@ -131,7 +131,10 @@ def _set_status(credential: Credential, status: Status, by: Actor, action: str) 
     with transaction.atomic():
         credential.refresh_from_db()
         if credential.status == Status.REVOKED.value:
-            raise RuleError(_("This credential was revoked; that is for ever. Add a new one."))
+            raise RuleError(
+                _("Credential %(id)s was taken back, which is for ever; add a new one.")
+                % {"id": credential.pk}
+            )
         with changing(by, community, credential, action):
             credential.status = status.value
         publish(community, credential=[credential.pk])

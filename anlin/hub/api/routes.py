@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
-from ninja import Field, File, NinjaAPI, Query
+from ninja import Field, File, NinjaAPI, Query, Status
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.files import UploadedFile
 
@@ -69,25 +69,28 @@ def list_holders(
 
 
 @api.post("/holders", auth=DESK, response={201: s.HolderDetail, **_REFUSED})
-def register_holder(request: HttpRequest, body: s.HolderIn) -> tuple[int, Holder]:
+def register_holder(request: HttpRequest, body: s.HolderIn) -> Status[Holder]:
     """Register a person; with a residency where building and unit are given."""
     community, by = _community(request), actor(request)
     unit = None
     if body.unit:
         building = people.add_building(community, body.building or body.unit.split("-")[0], by)
         unit = people.add_unit(building, body.unit, by)
-    return 201, people.register_holder(
-        community,
-        body.name,
-        by,
-        kind=body.kind,
-        unit=unit,
-        residency=body.residency,
-        starts_at=body.starts_at,
-        ends_at=body.ends_at,
-        phone=body.phone,
-        greeting=body.greeting,
-        note=body.note,
+    return Status(
+        201,
+        people.register_holder(
+            community,
+            body.name,
+            by,
+            kind=body.kind,
+            unit=unit,
+            residency=body.residency,
+            starts_at=body.starts_at,
+            ends_at=body.ends_at,
+            phone=body.phone,
+            greeting=body.greeting,
+            note=body.note,
+        ),
     )
 
 
@@ -124,19 +127,19 @@ def move_out(request: HttpRequest, holder_id: str) -> Holder:
 
 
 @api.post("/holders/{holder_id}/consents", auth=DESK, response={204: None, **_REFUSED})
-def give_consent(request: HttpRequest, holder_id: str, body: s.ConsentIn) -> tuple[int, None]:
+def give_consent(request: HttpRequest, holder_id: str, body: s.ConsentIn) -> Status[None]:
     """Write down a consent; by a guardian for a child under 14."""
     holder = _one(_community(request).holders.all(), holder_id)
     people.give_consent(holder, body.purpose, actor(request), given_by=body.given_by)
-    return 204, None
+    return Status(204, None)
 
 
 @api.delete("/holders/{holder_id}/consents/{purpose}", auth=DESK, response={204: None, **_REFUSED})
-def withdraw_consent(request: HttpRequest, holder_id: str, purpose: Purpose) -> tuple[int, None]:
+def withdraw_consent(request: HttpRequest, holder_id: str, purpose: Purpose) -> Status[None]:
     """Withdraw a consent; what rested on it is deleted everywhere."""
     holder = _one(_community(request).holders.all(), holder_id)
     people.withdraw_consent(holder, purpose, actor(request))
-    return 204, None
+    return Status(204, None)
 
 
 @api.post(
@@ -144,13 +147,15 @@ def withdraw_consent(request: HttpRequest, holder_id: str, purpose: Purpose) -> 
 )
 def add_credential(
     request: HttpRequest, holder_id: str, body: s.CredentialIn
-) -> tuple[int, Credential]:
+) -> Status[Credential]:
     """Give a person a card by its number, or let a car in by its plate."""
     holder, by = _one(_community(request).holders.all(), holder_id), actor(request)
     if body.method == "plate":
-        return 201, access.add_plate(holder, body.value, by, valid_until=body.valid_until)
+        return Status(201, access.add_plate(holder, body.value, by, valid_until=body.valid_until))
     method = Method(body.method)
-    return 201, access.add_card(holder, body.value, by, method=method, valid_until=body.valid_until)
+    return Status(
+        201, access.add_card(holder, body.value, by, method=method, valid_until=body.valid_until)
+    )
 
 
 @api.post("/holders/{holder_id}/face", auth=DESK, response={201: s.CredentialOut, **_REFUSED})
@@ -158,12 +163,12 @@ def enrol_face(
     request: HttpRequest,
     holder_id: str,
     photo: File[UploadedFile],
-) -> tuple[int, Credential]:
+) -> Status[Credential]:
     """Let a person in by face, from one photograph (JPEG, PNG, WebP, BMP)."""
     holder = _one(_community(request).holders.all(), holder_id)
     if (photo.size or 0) > MAX_BYTES:
         raise HttpError(422, f"photo: {photo.size} bytes, at most {MAX_BYTES}")
-    return 201, access.enrol_face(holder, photo.read(), actor(request))
+    return Status(201, access.enrol_face(holder, photo.read(), actor(request)))
 
 
 @api.post(
@@ -187,7 +192,7 @@ def mark_lost(request: HttpRequest, credential_id: str) -> Credential:
 
 
 @api.post("/passes", auth=GATE, response={201: s.PassOut, **_REFUSED})
-def issue_pass(request: HttpRequest, body: s.PassIn) -> tuple[int, dict[str, str]]:
+def issue_pass(request: HttpRequest, body: s.PassIn) -> Status[dict[str, str]]:
     """Issue a QR pass to a visitor by name, or to a holder."""
     community = _community(request)
     holder = _one(community.holders.all(), body.holder) if body.holder else None
@@ -204,15 +209,15 @@ def issue_pass(request: HttpRequest, body: s.PassIn) -> tuple[int, dict[str, str
         points=points,
         uses=body.uses,
     )
-    return 201, {"id": leave.pk, "holder": leave.holder_id, "text": text}
+    return Status(201, {"id": leave.pk, "holder": leave.holder_id, "text": text})
 
 
 @api.post("/passes/{pass_id}/revoke", auth=GATE, response={204: None, **_REFUSED})
-def revoke_pass(request: HttpRequest, pass_id: str) -> tuple[int, None]:
+def revoke_pass(request: HttpRequest, pass_id: str) -> Status[None]:
     """Take a pass back."""
     leave = _one(VisitorPass.objects.filter(community=_community(request)), pass_id)
     access.revoke_pass(leave, actor(request))
-    return 204, None
+    return Status(204, None)
 
 
 @api.get("/points", auth=MACHINES, response={200: list[s.PointOut], **_REFUSED})
@@ -226,11 +231,11 @@ def list_points(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 @api.post("/portals/{portal_id}/release", auth=GATE, response={202: s.CommandOut, **_REFUSED})
-def release(request: HttpRequest, portal_id: str, body: s.ReleaseIn) -> tuple[int, dict[str, Any]]:
+def release(request: HttpRequest, portal_id: str, body: s.ReleaseIn) -> Status[dict[str, Any]]:
     """Ask for one release; the answer says that it was asked for, not that it happened."""
     portal = _one(Portal.objects.filter(community=_community(request)), portal_id)
     command = devices.request_release(portal, body.reason, actor(request), point=body.point)
-    return 202, _command(command)
+    return Status(202, _command(command))
 
 
 @api.get("/commands/{command_id}", auth=GATE, response={200: s.CommandOut, **_REFUSED})

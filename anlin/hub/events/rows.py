@@ -47,7 +47,7 @@ def _row(event: Event, names: _Names) -> dict[str, Any]:
         portal = event.subject
     holder = _text(data, "holder")
     reason = _text(data, "reason")
-    text = str(reason_text(reason) if is_passage else kind_text(event.kind))
+    text = str(reason_text(reason) if is_passage and reason else kind_text(event.kind))
     shown: dict[str, Any] = {
         "position": event.pk,
         "at": event.at,

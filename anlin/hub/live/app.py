@@ -103,7 +103,7 @@ class _Application:
         after = None if not resume else _number("after", resume)
         kinds = [kind for kind in request.query.get("kinds", "").split(",") if kind]
         for kind in kinds:
-            if kind not in EventKind:
+            if kind not in set(EventKind):
                 raise _Refused(400, f"kinds: {kind[:40]!r} is no kind of event")
         rows = console_rows(self.pulse, staff.community_id, after, kinds, _language(cookies))
         return _while_signed_in(rows, key, staff)

@@ -41,8 +41,8 @@ def test_a_visitors_pass_opens_once_offline_and_not_after_it_was_taken_back(cast
 
 def test_a_residents_own_pass_falls_with_the_residency(cast: Cast) -> None:
     now = datetime.now(UTC)
-    window = {"not_before": now, "not_after": now + timedelta(days=1)}
-    _, text = access.issue_pass(cast.community, cast.qian, BY, **window)
+    end = now + timedelta(days=1)
+    _, text = access.issue_pass(cast.community, cast.qian, BY, not_before=now, not_after=end)
     policy = replica(cast.node)
     issuers = {issuer.id: issuer.public_key for issuer in policy.issuers.values()}
     shown = Presentation(

