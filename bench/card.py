@@ -24,6 +24,7 @@ from bench.rig.community import City, city
 from bench.rig.processes import (
     ECHO_USER,
     HOST,
+    NO_DELAY,
     Site,
     Started,
     edge,
@@ -195,6 +196,7 @@ async def _connected(site: Site, side: Side) -> AsyncIterator[None]:
                 username=user,
                 password=site.passwords[user],
                 identifier=user if is_edge else f"{ECHO_USER}/{number}",
+                socket_options=NO_DELAY,
             )
             side.clients.append(await stack.enter_async_context(client))
             side.heard.append(asyncio.Queue())

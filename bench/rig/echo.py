@@ -11,11 +11,13 @@ import sys
 
 import aiomqtt
 
+from bench.rig.processes import HOST, NO_DELAY
+
 
 async def main(port: int, user: str, password: str) -> None:
     """Echo until killed."""
     async with aiomqtt.Client(
-        "127.0.0.1", port, username=user, password=password, identifier=user
+        HOST, port, username=user, password=password, identifier=user, socket_options=NO_DELAY
     ) as client:
         await client.subscribe("anlin/v1/+/down/ask", qos=1)
         sys.stdout.write("echo_ready\n")

@@ -32,6 +32,9 @@ from bench.report import OUT, Skipped
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
+NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
+"""Nagle's algorithm waits 40 ms for an acknowledgement before it sends a second small packet."""
+
 EDGE_USER, ECHO_USER = "edge-1", "echo-1"
 
 
@@ -147,7 +150,9 @@ class Site:
         if program is None:
             raise Skipped("mosquitto is not installed")
         config = self.home / "mosquitto.conf"
-        config.write_text(f"listener {self.port} {HOST}\nallow_anonymous true\n")
+        config.write_text(
+            f"listener {self.port} {HOST}\nallow_anonymous true\nset_tcp_nodelay true\n"
+        )
         return [program, "-c", str(config)], "running"
 
 
