@@ -52,8 +52,11 @@ class Detector(Protocol):
 
     model: str
 
-    def detect(self, image: Image) -> list[Face]:
-        """Return faces, largest first. image: (H, W, 3) uint8 BGR."""
+    def detect(self, image: Image, side: int = DETECT_SIDE) -> list[Face]:
+        """Return faces, largest first, found in a picture of at most `side` pixels.
+
+        image: (H, W, 3) uint8 BGR.
+        """
 
 
 class Embedder(Protocol):
@@ -125,9 +128,9 @@ class YuNet:
         self._session = session(self.model)
         self._score_min = score_min
 
-    def detect(self, image: Image) -> list[Face]:
+    def detect(self, image: Image, side: int = DETECT_SIDE) -> list[Face]:
         """Return faces, largest first."""
-        scale = min(1.0, DETECT_SIDE / max(image.shape[:2]))
+        scale = min(1.0, side / max(image.shape[:2]))
         small = image if scale == 1.0 else cv2.resize(image, None, fx=scale, fy=scale)
         height, width = small.shape[:2]
         padded = cv2.copyMakeBorder(
@@ -223,9 +226,9 @@ class DlibHog:
         self._predictor = dlib.shape_predictor(str(resolve("dlib_5_point")))
         self._rectangle = dlib.rectangle
 
-    def detect(self, image: Image) -> list[Face]:
+    def detect(self, image: Image, side: int = DETECT_SIDE) -> list[Face]:
         """Return faces, largest first."""
-        scale = min(1.0, DETECT_SIDE / max(image.shape[:2]))
+        scale = min(1.0, side / max(image.shape[:2]))
         small = image if scale == 1.0 else cv2.resize(image, None, fx=scale, fy=scale)
         grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
         rectangles, scores, _ = self._detector.run(grey, 0, _HOG_MIN)

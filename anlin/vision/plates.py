@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
 from anlin.core.detection import PlateColour
@@ -115,13 +116,15 @@ class TextDetector:
 
     model = "ppocrv4_det"
 
-    def __init__(self) -> None:
-        self._session = session(self.model)
+    def __init__(self, net: onnxruntime.InferenceSession, side: int) -> None:
+        """Search in a picture of at most `side` pixels; one net serves several sides."""
+        self._session = net
+        self._side = side
 
     def locate(self, image: Image) -> list[Located]:
         """Return plate-shaped text, best first."""
         height, width = image.shape[:2]
-        scale = min(1.0, _TEXT_SIDE / max(height, width))
+        scale = min(1.0, self._side / max(height, width))
         small_w = max(32, round(width * scale / 32) * 32)
         small_h = max(32, round(height * scale / 32) * 32)
         blob = (cv2.resize(image, (small_w, small_h)).astype(np.float32) / 255 - _MEAN) / _STD
@@ -147,7 +150,8 @@ class TextDetector:
         return found[:_TEXTS_MAX]
 
 
-_TEXT_SIDE = 960
+# Half of the work finds the car at the barrier; the finer search is for those further off.
+_TEXT_SIDES = (640, 960)
 _TEXT_MIN, _TEXT_SCORE, _UNCLIP = 0.3, 0.5, 1.6
 _TEXTS_MAX = 12
 _PLATE_MIN_PX = 24
@@ -305,7 +309,9 @@ def load_plates() -> PlateReader:
         locators = [CornerDetector("y5fu_320", 320), CornerDetector("y5fu_640", 640)]
     except ModelError as error:
         log.warning("tier 1 reads plates", reason=str(error))
-        return PlateReader([TextDetector()], recogniser, None, tier=1)
+        net = session(TextDetector.model)
+        texts = [TextDetector(net, side) for side in _TEXT_SIDES]
+        return PlateReader(texts, recogniser, None, tier=1)
     try:
         colour_net = ColourNet()
     except ModelError as error:
