@@ -156,7 +156,7 @@ def test_photographs_of_nobody_two_or_a_bad_face_are_told_apart(any_tier, portra
         QualityFault.NO_FACE: np.full((300, 300, 3), 128, np.uint8),
         QualityFault.SEVERAL_FACES: np.hstack([image, image]),
         QualityFault.TOO_DARK: (image * 0.2).astype(np.uint8),
-        QualityFault.BLURRED: cv2.GaussianBlur(image, (0, 0), 3),
+        QualityFault.BLURRED: cv2.GaussianBlur(image, (0, 0), 2.5),
     }
     got = {}
     for fault, bad in cases.items():
