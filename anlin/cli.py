@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from anlin import __version__
+from anlin import __version__, up
+from anlin.sim import demo as simulated
 from anlin.vision.cli import app as models
 
 app = typer.Typer(
@@ -23,15 +23,50 @@ Home = Annotated[
     Path,
     typer.Option(envvar="ANLIN_HOME", help="Folder of everything that is kept."),
 ]
+_HOME = Path("var")
 
 
-@app.callback(invoke_without_command=True)
-def _version(
-    version: Annotated[bool, typer.Option("--version", help="Say the version and stop.")] = False,
-) -> None:
-    if version:
+def _say_version(is_wanted: bool) -> None:
+    if is_wanted:
         typer.echo(f"anlin {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def anlin(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, help="Say the version and stop.")
+    ] = False,
+) -> None:
+    """Anlin (安邻): open, self-hosted security for residential communities."""
+
+
+@app.command("up")
+def start(
+    home: Home = _HOME,
+    node_code: Annotated[
+        str, typer.Option(envvar="ANLIN_NODE_CODE", help="One-time code of this machine's node.")
+    ] = "",
+) -> None:
+    """Run hub, broker and edge on this machine until Ctrl-C."""
+    raise typer.Exit(_told(lambda: up.run(home, node_code=node_code)))
+
+
+@app.command()
+def demo(
+    home: Home = _HOME,
+    once: Annotated[bool, typer.Option(help="Tell the story, then stop.")] = False,
+) -> None:
+    """Run everything with a simulated community, and tell a morning at its gates."""
+    raise typer.Exit(_told(lambda: simulated.run(home, once=once)))
+
+
+def _told(work: Callable[[], int]) -> int:
+    try:
+        return work()
+    except (up.AlreadyRunning, up.Failed) as error:
+        typer.secho(str(error), fg="red", err=True)
+        return 1
 
 
 def main() -> None:
