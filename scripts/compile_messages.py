@@ -38,7 +38,8 @@ def missing(source: Path) -> list[str]:
     return [
         str(message.id)
         for message in read(source)
-        if message.id and not (message.string if isinstance(message.id, str) else all(message.string))
+        if message.id
+        and not (message.string if isinstance(message.id, str) else all(message.string))
     ]
 
 
@@ -49,6 +50,7 @@ def read(source: Path) -> Catalog:
 
 
 def main() -> int:
+    """Compile, and say what is missing."""
     for target in compile_all():
         print(target.relative_to(LOCALE))
     lacks = missing(LOCALE / "zh_Hans" / "LC_MESSAGES" / "django.po")

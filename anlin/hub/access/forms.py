@@ -74,7 +74,6 @@ class CommandForm(_Reasoned):
     minutes = forms.TypedChoiceField(
         label=gettext_lazy("For how long"),
         coerce=int,
-        empty_value=HOLD_MINUTES[0],
         required=False,
         initial=HOLD_MINUTES[0],
     )
@@ -87,6 +86,9 @@ class CommandForm(_Reasoned):
         ]
         if CommandKind.HOLD_UNLOCKED not in kinds:
             del self.fields["minutes"]
+
+    def clean_minutes(self) -> int:
+        return int(self.cleaned_data["minutes"] or HOLD_MINUTES[0])
 
 
 class LockdownForm(forms.Form):

@@ -45,7 +45,7 @@ class PortalView:
 
     @property
     def tone(self) -> str:
-        """How loudly it is shown. Calm states turn grey while nobody hears the node; alarms stay."""
+        """How loudly it is shown: calm turns grey while nobody hears the node, alarms stay."""
         if self.is_heard or self.word.tone in (Tone.ALARM, Tone.WARNING):
             return self.word.tone.value
         return Tone.INFO.value

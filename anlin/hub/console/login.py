@@ -72,7 +72,7 @@ class LoginForm(forms.Form):
             )
         for key in counters:
             cache.delete(_safe(key))
-        self.user = user  # type: ignore[assignment]
+        self.user = user
         return given
 
 

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from anlin.core.access import CHECKS
+from anlin.core.access import CHECKS, Reason
 from anlin.core.event import EventKind
 from anlin.hub.access.models import Portal
 from anlin.hub.audit.log import Actor, viewed
@@ -210,8 +210,9 @@ def _checks(found: Event) -> list[dict[str, object]]:
     """Say for each check of a decision whether it let through, fell, or was not reached."""
     if found.kind not in feed.PASSAGES:
         return []
-    passed = found.data.get("passed")
-    if not isinstance(passed, int):
+    reason = found.data.get("reason")
+    fell = next((n for n, check in enumerate(CHECKS) if reason in check.reasons), len(CHECKS))
+    if fell == len(CHECKS) and reason != Reason.GRANTED:
         return []
     seen = {
         str(check.get("name")): str(check.get("saw", ""))
@@ -221,12 +222,12 @@ def _checks(found: Event) -> list[dict[str, object]]:
     is_granted = found.kind == EventKind.ACCESS_GRANTED
     return [
         {
-            "text": words.word(words.CHECK, name),
-            "saw": seen.get(name, ""),
-            "outcome": "passed" if index < passed else "fell" if index == passed else "not_reached",
+            "text": words.word(words.CHECK, check.name),
+            "saw": seen.get(check.name, ""),
+            "outcome": "passed" if n < fell else "fell" if n == fell else "not_reached",
             "ends_well": is_granted,
         }
-        for index, (name, _check, _saw) in enumerate(CHECKS)
+        for n, check in enumerate(CHECKS)
     ]
 
 

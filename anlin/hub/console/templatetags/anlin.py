@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from anlin.hub.console import words
+from anlin.hub.people.models import StaffProfile
 
 register = template.Library()
 
@@ -33,11 +34,11 @@ def icon(name: str, extra: str = "") -> SafeString:
 @register.inclusion_tag("console/_places.html", takes_context=True)
 def places(context: template.Context, where: str) -> dict[str, Any]:
     """List the pages that the signed-in role may open, for the rail or the phone's bar."""
-    staff = context.get("staff")
+    staff: StaffProfile | None = context.get("staff")
     path = context["request"].path
     entries = []
-    for place in words.PLACES if staff is not None else ():
-        if staff.role not in place.roles:
+    for place in words.PLACES:
+        if staff is None or staff.role not in place.roles:
             continue
         url = reverse(place.url)
         here = path == url if url == "/" else path.startswith(url)

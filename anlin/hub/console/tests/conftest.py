@@ -8,7 +8,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from anlin.hub.console.tests.world import World, make_world
+from anlin.hub.console.tests.world import SignIn, World, make_world
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -28,7 +28,7 @@ def world(db: None, _catalogues: None) -> World:
 
 
 @pytest.fixture
-def sign_in(world: World):  # type: ignore[no-untyped-def]
+def sign_in(world: World) -> SignIn:
     """Give a browser in which a member of the staff is signed in, in English unless told."""
 
     def signed(name: str, language: str = "en", of: World | None = None) -> Client:

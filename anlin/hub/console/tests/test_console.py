@@ -8,11 +8,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from anlin.core.access import Reason
+from anlin.core.access import CHECKS, Reason
 from anlin.core.event import EventKind
 from anlin.core.policy import Method
 from anlin.hub.console import feed
 from anlin.hub.console.board import board, plan
+from anlin.hub.console.tests.world import SignIn, World
 from anlin.hub.console.words import Tone
 from anlin.hub.devices.models import Node
 
@@ -25,13 +26,15 @@ def positions(content: bytes) -> list[int]:
     return [int(found) for found in POSITION.findall(content.decode())]
 
 
-def test_rows_after_a_position_join_without_a_gap_or_a_double(world, sign_in) -> None:
+def test_rows_after_a_position_join_without_a_gap_or_a_double(
+    world: World, sign_in: SignIn
+) -> None:
     client = sign_in("guo")
     for _ in range(3):
         world.passed("lin", "east", Method.CARD)
     first = client.get("/")
     seen = positions(first.content)
-    position = int(re.search(r'id="feed" data-position="(\d+)"', first.content.decode())[1])
+    position = int(first.content.decode().split('id="feed" data-position="')[1].split('"')[0])
     for _ in range(feed.CATCH_UP_ROWS + 7):
         world.passed("wang", "west", Method.CARD)
     rounds = 0
@@ -51,7 +54,7 @@ def test_rows_after_a_position_join_without_a_gap_or_a_double(world, sign_in) ->
     assert int(again["Anlin-Position"]) == position
 
 
-def test_the_position_moves_past_events_that_are_not_shown(world, sign_in) -> None:
+def test_the_position_moves_past_events_that_are_not_shown(world: World, sign_in: SignIn) -> None:
     client = sign_in("guo")
     closed = world.happened(EventKind.DOOR_CLOSED, world.portals["east"].pk)
     answer = client.get("/console/rows", {"after": 0})
@@ -61,25 +64,23 @@ def test_the_position_moves_past_events_that_are_not_shown(world, sign_in) -> No
     assert positions(everything.content) == [closed.pk]
 
 
-def test_one_gate_shows_its_people_and_its_alarms_only(world, sign_in) -> None:
+def test_one_gate_shows_its_people_and_its_alarms_only(world: World, sign_in: SignIn) -> None:
     here = world.passed("lin", "east", Method.CARD)
     alarm = world.happened(EventKind.DOOR_HELD, world.portals["east"].pk)
     world.passed("lin", "west", Method.CARD)
-    answer = sign_in("guo").get(
-        "/console/rows", {"after": 0, "portal": world.portals["east"].pk}
-    )
+    answer = sign_in("guo").get(f"/console/rows?after=0&portal={world.portals['east'].pk}")
     assert positions(answer.content) == [alarm.pk, here.pk]
 
 
 @pytest.mark.parametrize(
     "query", ["after=x", "after=-1", "after=", "after=9" + "9" * 40, "portal=%00", "show=nothing"]
 )
-def test_a_bad_query_is_an_ordinary_page(world, sign_in, query) -> None:
+def test_a_bad_query_is_an_ordinary_page(world: World, sign_in: SignIn, query: str) -> None:
     assert sign_in("guo").get(f"/console/rows?{query}").status_code == 200
     assert sign_in("guo").get(f"/?{query}").status_code == 200
 
 
-def test_earlier_rows_are_reached_by_position(world, sign_in) -> None:
+def test_earlier_rows_are_reached_by_position(world: World, sign_in: SignIn) -> None:
     made = [world.passed("lin", "east", Method.CARD).pk for _ in range(feed.PAGE_ROWS + 5)]
     client = sign_in("guo")
     newest = positions(client.get("/").content)
@@ -87,7 +88,7 @@ def test_earlier_rows_are_reached_by_position(world, sign_in) -> None:
     assert newest + older == made[::-1]
 
 
-def test_a_row_says_who_by_what_why_and_how_fast(world, sign_in) -> None:
+def test_a_row_says_who_by_what_why_and_how_fast(world: World, sign_in: SignIn) -> None:
     world.refused("qian", "west", Method.CARD, Reason.RESIDENCY_ENDED, latency_ms=5.2)
     picture = world.picture(3)
     world.refused("", "east", Method.FACE, Reason.FACE_NOT_RECOGNISED, picture=picture)
@@ -100,7 +101,7 @@ def test_a_row_says_who_by_what_why_and_how_fast(world, sign_in) -> None:
     assert "不认识的面孔" in chinese
 
 
-def test_a_name_with_markup_is_text(world, sign_in) -> None:
+def test_a_name_with_markup_is_text(world: World, sign_in: SignIn) -> None:
     world.refused(
         "", "east", Method.CARD, Reason.CREDENTIAL_UNKNOWN, label="<script>alert(1)</script>"
     )
@@ -109,7 +110,7 @@ def test_a_name_with_markup_is_text(world, sign_in) -> None:
     assert "&lt;script&gt;alert" in text
 
 
-def test_counts_are_of_today_and_grow_with_the_log(world) -> None:
+def test_counts_are_of_today_and_grow_with_the_log(world: World) -> None:
     now = timezone.now()
     world.passed("lin", "east", Method.CARD, at=now - timedelta(days=2))
     world.passed("lin", "east", Method.CARD)
@@ -121,7 +122,7 @@ def test_counts_are_of_today_and_grow_with_the_log(world) -> None:
     assert (counts["granted"], counts["denied"], counts["alarms"]) == (2, 1, 1)
 
 
-def test_every_kind_of_event_has_a_tone_and_is_shown_somewhere(world) -> None:
+def test_every_kind_of_event_has_a_tone_and_is_shown_somewhere(world: World) -> None:
     for kind in EventKind:
         assert isinstance(feed.tone_of({"kind": kind.value}), Tone)
         assert kind in feed.SHOWN["all"]
@@ -129,11 +130,11 @@ def test_every_kind_of_event_has_a_tone_and_is_shown_somewhere(world) -> None:
     assert feed.tone_of({"kind": "camera_state", "state": "online"}) is Tone.INFO
 
 
-def test_a_calm_night_says_so_in_one_line(world, sign_in) -> None:
+def test_a_calm_night_says_so_in_one_line(world: World, sign_in: SignIn) -> None:
     assert "All is well" in sign_in("guo").get("/").content.decode()
 
 
-def test_forced_stands_before_held_and_says_what_to_do(world) -> None:
+def test_forced_stands_before_held_and_says_what_to_do(world: World) -> None:
     world.happened(EventKind.DOOR_HELD, world.portals["door1"].pk)
     world.happened(EventKind.DOOR_FORCED, world.portals["door2"].pk)
     concerns = board(world.community, timezone.now()).concerns
@@ -141,7 +142,7 @@ def test_forced_stands_before_held_and_says_what_to_do(world) -> None:
     assert all(concern.advice for concern in concerns)
 
 
-def test_a_silent_edge_greys_calm_states_and_keeps_alarms_red(world) -> None:
+def test_a_silent_edge_greys_calm_states_and_keeps_alarms_red(world: World) -> None:
     world.happened(EventKind.DOOR_FORCED, world.portals["door2"].pk)
     Node.objects.update(last_seen_at=timezone.now() - timedelta(minutes=5))
     now = board(world.community, timezone.now())
@@ -152,17 +153,22 @@ def test_a_silent_edge_greys_calm_states_and_keeps_alarms_red(world) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 9])
-def test_the_plan_has_a_place_for_every_portal(world, count) -> None:
+def test_the_plan_has_a_place_for_every_portal(world: World, count: int) -> None:
     views = board(world.community, timezone.now()).portals * 2
     drawn = plan(views[:count])
     assert len({(spot.x, spot.y) for spot in drawn.spots}) == count
     assert all(0 < spot.x < drawn.width and 0 < spot.y < drawn.height for spot in drawn.spots)
 
 
-def test_an_event_explains_every_check(world, sign_in) -> None:
-    event = world.refused("qian", "west", Method.CARD, Reason.RESIDENCY_ENDED, passed=11)
+def test_an_event_explains_every_check(world: World, sign_in: SignIn) -> None:
+    event = world.refused("qian", "west", Method.CARD, Reason.RESIDENCY_ENDED)
     text = sign_in("guo").get(f"/events/{event.pk}").content.decode()
-    assert text.count('class="passed"') == 11
+    rule = [check.name for check in CHECKS].index("rule")
+    assert text.count('class="passed"') == rule
     assert text.count('class="fell"') == 1
+    assert text.count('class="not_reached"') == len(CHECKS) - rule - 1
     assert "An access rule admits the holder now" in text
+    granted = world.passed("lin", "east", Method.CARD)
+    text = sign_in("guo").get(f"/events/{granted.pk}").content.decode()
+    assert text.count('class="passed"') == len(CHECKS)
     assert sign_in("guo").get("/events/99999999999999999999").status_code == 404

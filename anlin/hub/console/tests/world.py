@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import io
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.test import Client
 from django.utils import timezone
 from PIL import Image, ImageDraw
 
@@ -36,6 +37,7 @@ from anlin.hub.people.models import Community, Holder, ResidencyKind, Role, Staf
 from anlin.wire import keys
 
 BY = Actor.command("test")
+SignIn = Callable[..., Client]
 ALL_WAYS = (Method.CARD, Method.QR, Method.FACE)
 
 
@@ -199,7 +201,7 @@ def make_world(name: str = "天宝绿洲") -> World:
 
 def drawn_face(seed: int, *, masked: bool = False) -> bytes:
     """Draw a face that belongs to nobody; give it as JPEG."""
-    chance = random.Random(seed)  # noqa: S311  a drawing
+    chance = random.Random(seed)
     side, scale = 240, 2
     image = Image.new("RGB", (side * scale, side * scale), chance.choice(_WALLS))
     draw = ImageDraw.Draw(image)

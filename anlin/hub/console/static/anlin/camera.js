@@ -35,6 +35,8 @@
       return complain(error.name === "NotFoundError" ? "none" : "denied");
     }
     video.srcObject = stream;
+    shoot.disabled = true;
+    video.addEventListener("loadeddata", () => { shoot.disabled = false; }, { once: true });
     hint.textContent = frame.dataset.hint;
     frame.hidden = actions.hidden = false;
   }
@@ -54,7 +56,6 @@
   }
 
   shoot.addEventListener("click", async () => {
-    if (!video.videoWidth) return;
     taken = await toBlob(video, video.videoWidth, video.videoHeight);
     URL.revokeObjectURL(still.src);
     still.src = URL.createObjectURL(taken);

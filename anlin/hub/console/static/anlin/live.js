@@ -117,7 +117,7 @@
         if (here && here.innerHTML.trim() !== part.innerHTML.trim()) here.replaceChildren(...part.childNodes);
       }
     } catch {
-      // `level` says on the page that the platform is away; the next round asks again.
+      level(); // If the platform is away it says so on the page; the next round asks again.
     }
   }
 
