@@ -62,6 +62,8 @@ class Configure:
         threshold_model: the model `threshold` was set for; the worker refuses it for another.
         margin: least lead in score over the second best holder.
         votes: frames that must agree before anything is reported.
+        liveness: whether faces are tested for being living ones, where there is a model for it;
+            without, a decision hears "unavailable".
     """
 
     source: str
@@ -73,6 +75,7 @@ class Configure:
     threshold_model: str = ""
     margin: float = 0.05
     votes: int = 3
+    liveness: bool = True
 
 
 @dataclass(frozen=True, slots=True)

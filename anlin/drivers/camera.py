@@ -33,6 +33,7 @@ _SETTINGS = (
     "threshold_model",
     "margin",
     "votes",
+    "liveness",
 )
 
 

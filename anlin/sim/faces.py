@@ -35,24 +35,19 @@ class Person:
     seen: Picture
     masked: Picture | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Faces:
-    """Who may be enrolled, best first, and who is a stranger."""
-
-    residents: list[Person]
-    stranger: Person
+    @property
+    def seen_file(self) -> bytes:
+        """The picture for cameras as a file, to judge it as a photograph is judged."""
+        return _jpeg(Image.fromarray(self.seen))
 
 
-def load(residents: int) -> Faces | None:
-    """Find pictures of up to `residents` people and of a stranger; None where there are none."""
+def people() -> Iterator[Person]:
+    """Yield people of whom there are pictures, those with a mask first; maybe nobody."""
     folder = shared_folder()
     if folder is not None and (folder / "data/faces/lfw/labels.csv").is_file():
-        people = _labelled(folder / "data/faces")
-        found = [person for person, _ in zip(people, range(residents + 1), strict=False)]
-        if len(found) > 1:
-            return Faces(found[:-1], found[-1])
-    return _public_domain()
+        yield from _labelled(folder / "data/faces")
+    else:
+        yield from _public_domain()
 
 
 def _labelled(folder: Path) -> Iterator[Person]:
@@ -80,15 +75,14 @@ def _labelled(folder: Path) -> Iterator[Person]:
         )
 
 
-def _public_domain() -> Faces | None:
+def _public_domain() -> Iterator[Person]:
     collins = _carried("skimage", "data/astronaut.png")
     hopper = _carried("matplotlib", "mpl-data/sample_data/grace_hopper.jpg")
     if collins is None or hopper is None:
-        return None
+        return
     # Where the face is in each photograph: left, top, right, bottom.
-    resident = _person("Eileen Collins", collins.crop((60, 0, 400, 300)), (112, 40, 218, 196))
-    stranger = _person("Grace Hopper", hopper.crop((60, 0, 460, 400)), (124, 60, 276, 300))
-    return Faces([resident], stranger)
+    yield _person("Eileen Collins", collins.crop((60, 0, 400, 300)), (112, 40, 218, 196))
+    yield _person("Grace Hopper", hopper.crop((60, 0, 460, 400)), (124, 60, 276, 300))
 
 
 def _person(name: str, portrait: Image.Image, face: tuple[int, int, int, int]) -> Person:
@@ -97,9 +91,7 @@ def _person(name: str, portrait: Image.Image, face: tuple[int, int, int, int]) -
     other = other.crop((width // 20, 0, width, height - height // 20))
     other = ImageEnhance.Brightness(other).enhance(1.15)
     other = ImageEnhance.Contrast(other).enhance(0.9)
-    stored = io.BytesIO()
-    portrait.save(stored, "JPEG", quality=92)
-    return Person(name, stored.getvalue(), _rgb(other), _rgb(_with_mask(portrait, face)))
+    return Person(name, _jpeg(portrait), _rgb(other), _rgb(_with_mask(portrait, face)))
 
 
 def _with_mask(portrait: Image.Image, face: tuple[int, int, int, int]) -> Image.Image:
@@ -137,6 +129,12 @@ def _carried(package: str, path: str) -> Image.Image | None:
     except (ModuleNotFoundError, FileNotFoundError):
         return None
     return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    stored = io.BytesIO()
+    image.save(stored, "JPEG", quality=92)
+    return stored.getvalue()
 
 
 def _rgb(image: Image.Image) -> Picture:

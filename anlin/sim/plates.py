@@ -23,7 +23,7 @@ MAX_PLATE_PX = 280
 MAX_TURN_DEG = 4.0
 
 _BLUE, _GREEN, _WHITE, _BLACK = (20, 60, 170), (120, 200, 110), (245, 245, 245), (15, 15, 15)
-_STROKES = {
+_STROKES: dict[str, list[list[tuple[float, float]]]] = {
     # On a grid of 10 x 20, the shape of a plate's character.
     "川": [[(2, 2), (2, 12), (0, 19)], [(5, 4), (5, 16)], [(8.5, 2), (8.5, 19)]],
     "京": [

@@ -71,8 +71,9 @@ def _faces(home: Path) -> None:
     made = town.load(home)
     if made is None:
         sys.exit("faces: there is no community yet")
-    for name in community.enrol_faces(made):
-        _say(name)
+    if town.load_faces(home):
+        return
+    town.save_faces(home, community.enrol_faces(made))
 
 
 def _say(text: str) -> None:

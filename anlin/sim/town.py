@@ -68,5 +68,19 @@ def save(home: Path, town: Town) -> None:
     new.replace(path)
 
 
+def load_faces(home: Path) -> dict[str, str]:
+    """Read who comes by face: holder id to the person of the pictures; "" is the stranger."""
+    try:
+        found: dict[str, str] = json.loads((home / "sim" / "faces.json").read_text())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def save_faces(home: Path, faces: dict[str, str]) -> None:
+    """Keep who comes by face."""
+    (home / "sim" / "faces.json").write_text(json.dumps(faces, ensure_ascii=False))
+
+
 def _path(home: Path) -> Path:
     return home / "sim" / "town.json"

@@ -157,7 +157,7 @@ def build(configure: Configure, emit: Emit) -> Worker:
     gallery: SharedGallery | None = None
     watch: Watch
     if configure.task is Task.FACES:
-        kit = load_faces()
+        kit = load_faces(with_liveness=configure.liveness)
         gallery = SharedGallery(kit.embedder.model, kit.embedder.size)
         try:
             watch = FaceWatch(configure, kit, gallery)
