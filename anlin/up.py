@@ -367,9 +367,10 @@ class _Keeper:
     async def _ready(self, deadline: float) -> bool:
         program = self._program
         while time.monotonic() < deadline and not self._stop.is_set():
-            is_listening = program.port is None or await _takes_connections(program.port)
-            if is_listening and (program.file is None or program.file.exists()):
-                return self._process is not None
+            has_file = program.file is None or program.file.exists()
+            has_port = program.port is None or await _takes_connections(program.port)
+            if self._process is not None and has_file and has_port:
+                return True
             await asyncio.sleep(POLL_S)
         return False
 

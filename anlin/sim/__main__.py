@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import structlog
@@ -22,6 +23,9 @@ from anlin.sim.rtsp import RtspServer
 from anlin.sim.story import Site, Story, quiet_life
 from anlin.sim.town import FACES, LANE_CAMERA, Town
 from anlin.sim.watcher import Watcher
+
+STARTED = "ANLIN_STARTED_AT"
+"""When a person started the demo, in seconds since 1970."""
 
 START_S = 90.0
 CAMERA_S = 60.0
@@ -110,10 +114,12 @@ async def _morning(site: Site, console: Console) -> list[str]:
             if not await gate.acknowledged(START_S):
                 return [f"gate {gate.id}: the edge does not answer"]
     story = Story(site, console)
-    console.print("[bold]The first gate opens[/]")
-    await story.card()
+    await story.begin()
+    if STARTED in os.environ:
+        took = time.time() - float(os.environ[STARTED])
+        console.print(f"    [dim]the first gate opened {took:.0f} s after the start[/]")
     await _faces_and_cameras(site, console)
-    await story.tell()
+    await story.go_on()
     return story.failures
 
 

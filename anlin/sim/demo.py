@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def run(
         up.Failed: the community could not be prepared.
     """
     console = console or Console()
+    started_at = time.time()
     home = home.resolve()
     addresses = up.free_addresses(wanted)
     with up.locked(home, addresses):
@@ -44,12 +46,14 @@ def run(
         prepared = asyncio.run(_prepare(home, addresses, console))
         for name, password in prepared.logins.items():
             console.print(f"  log in as [bold]{name}[/] with [bold]{password}[/]", highlight=False)
-        programs = _programs(home, addresses, prepared.code or "", once)
+        programs = _programs(home, addresses, prepared.code or "", once, started_at)
         told = f"Open [bold]{addresses.hub_url}[/] (state in {home}, logs in {home / 'log'})"
         return asyncio.run(up.supervise(home, programs, console, told))
 
 
-def _programs(home: Path, addresses: Addresses, code: str, once: bool) -> list[Program]:
+def _programs(
+    home: Path, addresses: Addresses, code: str, once: bool, started_at: float
+) -> list[Program]:
     """Give all processes; the edge reaches the hub over cables that the simulator can cut."""
     cables = {addresses.hub: up.free_port(), addresses.live: up.free_port()}
     sim = (
@@ -63,7 +67,7 @@ def _programs(home: Path, addresses: Addresses, code: str, once: bool) -> list[P
         Program(
             "sim",
             sim,
-            up.hub_env(home, addresses),
+            {**up.hub_env(home, addresses), "ANLIN_STARTED_AT": str(started_at)},
             port=addresses.rtsp,
             talks=True,
             ends_all=once,

@@ -168,15 +168,20 @@ class Gate:
             return False
         return True
 
+    @property
+    def releases(self) -> list[Obeyed]:
+        """The orders that opened the lock, in order."""
+        return [order for order in self.obeyed if order.action != "secure"]
+
     async def released(self, after: int, wait_s: float) -> Obeyed | None:
-        """Wait for an order beyond the first `after` in `obeyed`."""
+        """Wait for a release beyond the first `after` of `releases`."""
         try:
             async with asyncio.timeout(wait_s):
-                while len(self.obeyed) <= after:
+                while len(self.releases) <= after:
                     await self._next_change()
         except TimeoutError:
             return None
-        return self.obeyed[after]
+        return self.releases[after]
 
     # The wire
 

@@ -75,10 +75,13 @@ class Story:
     console: Console
     failures: list[str] = field(default_factory=list)
 
-    async def tell(self) -> None:
-        """Play every scene once."""
+    async def begin(self) -> None:
+        """Play what needs no camera: the first gate opens."""
+        await self._play(1, "a resident's card", self.card)
+
+    async def go_on(self) -> None:
+        """Play every other scene once, and count what came of it all."""
         scenes: list[tuple[str, Callable[[], Awaitable[None]]]] = [
-            ("a resident's card", self.card),
             ("a resident by face", self.face),
             ("the same with a mask, sent to the card", self.mask),
             ("a stranger", self.stranger),
@@ -90,19 +93,21 @@ class Story:
             ("the network between edge and hub is cut", self.cut_network),
             ("the edge is killed in the middle of a passage", self.kill_edge),
         ]
-        for number, (name, play) in enumerate(scenes, start=1):
-            self.console.print(f"[bold]{number:2}. {name}[/]")
-            try:
-                await play()
-            except (TimeoutError, OSError) as error:
-                self._fail(f"{name}: {type(error).__name__} {error}")
-        holes = await self.site.watcher.holes()
-        for hole in holes:
+        for number, (name, play) in enumerate(scenes, start=2):
+            await self._play(number, name, play)
+        for hole in await self.site.watcher.holes():
             self._fail(hole)
         if not self.failures:
             self.console.print(
                 "[bold green]The morning went as it must.[/] Nothing lost or doubled."
             )
+
+    async def _play(self, number: int, name: str, play: Callable[[], Awaitable[None]]) -> None:
+        self.console.print(f"[bold]{number:2}. {name}[/]")
+        try:
+            await play()
+        except (TimeoutError, OSError) as error:
+            self._fail(f"{name}: {type(error).__name__} {error}")
 
     # Scenes
 
@@ -169,7 +174,7 @@ class Story:
         opened = 0
         for resident in town.others[:OFFLINE_PASSAGES]:
             gate = self.site.gates[f"door-{resident.building}"]
-            before = len(gate.obeyed)
+            before = len(gate.releases)
             gate.read("in", "card", resident.card)
             opened += await gate.released(before, ANSWER_S) is not None
         heard = len(watcher.since(mark, lambda row: row["kind"] == "access_granted"))
@@ -204,7 +209,7 @@ class Story:
         watcher, gate = self.site.watcher, self.site.gates["north"]
         wang = self.site.town.cast["王"]
         point = self.site.town.controllers["north"].point_in
-        mark, before = watcher.mark, len(gate.obeyed)
+        mark, before = watcher.mark, len(gate.releases)
         gate.read("in", "card", wang.card)
         await asyncio.sleep(random.uniform(0.0, 0.03))  # noqa: S311  no secret in it
         killed_at = time.monotonic()
@@ -221,8 +226,10 @@ class Story:
             mark, lambda row: row["kind"] in DECISIONS and row["point"] == point
         )
         for row in decided:
-            self._line(row, None, is_as_expected=row["reason"] == "granted")
-        orders = len({order.id for order in gate.obeyed[before:]})
+            # Where the machine took longer than a person waits, the old card opens nothing.
+            right = row["reason"] in ("granted", "stale_presentation")
+            self._line(row, None, is_as_expected=right)
+        orders = len(gate.releases) - before
         self.console.print(
             f"    [dim]killed with -9; back and heard after {back_s:.1f} s; "
             f"{len(decided)} record, {orders} release[/]"
@@ -245,12 +252,12 @@ class Story:
     async def _read(self, gate_name: str, method: str, value: str, expected: str) -> None:
         gate = self.site.gates[gate_name]
         point = self.site.town.controllers[gate_name].point_in
-        mark, before, shown_at = self.site.watcher.mark, len(gate.obeyed), time.monotonic()
+        mark, before, shown_at = self.site.watcher.mark, len(gate.releases), time.monotonic()
         gate.read("in", method, value)
         rows = await self.site.watcher.wait(mark, _decision(point, method), ANSWER_S)
         obeyed = await gate.released(before, 1.0) if expected == "granted" else None
         latency = None if obeyed is None else (obeyed.at - shown_at) * 1000
-        self._check(rows, {expected}, latency, opened=len(gate.obeyed) > before)
+        self._check(rows, {expected}, latency, opened=len(gate.releases) > before)
 
     async def _show_face(self, gate_name: str, picture: Picture, expected: set[str]) -> None:
         """Stand before the camera until something is decided; step back and try again."""
@@ -259,7 +266,7 @@ class Story:
         point = self.site.town.controllers[gate_name].point_in
         rows: list[Row] = []
         for _ in range(LOOKS):
-            mark, before, shown_at = self.site.watcher.mark, len(gate.obeyed), time.monotonic()
+            mark, before, shown_at = self.site.watcher.mark, len(gate.releases), time.monotonic()
             camera.show(picture, LOOK_S)
             rows = await self.site.watcher.wait(mark, _decision(point, "face"), LOOK_S)
             camera.clear()
@@ -268,19 +275,19 @@ class Story:
             await asyncio.sleep(STEP_BACK_S)
             if (rows and rows[0]["reason"] in expected) or (not rows and "" in expected):
                 break
-        self._check(rows, expected, latency, opened=len(gate.obeyed) > before)
+        self._check(rows, expected, latency, opened=len(gate.releases) > before)
 
     async def _drive_up(self, car: Car, expected: str) -> None:
         """Drive onto the loop before the camera; drive on, or back off."""
         gate, camera = self.site.gates["lane"], self.site.cameras[LANE_CAMERA]
         point = self.site.town.controllers["lane"].point_in
-        mark, before, came_at = self.site.watcher.mark, len(gate.obeyed), time.monotonic()
+        mark, before, came_at = self.site.watcher.mark, len(gate.releases), time.monotonic()
         gate.loop(True)
         camera.show(car.picture, 2 * LOOK_S)
         rows = await self.site.watcher.wait(mark, _decision(point, "plate"), 2 * LOOK_S)
         obeyed = await gate.released(before, 1.0) if expected == "granted" else None
         latency = None if obeyed is None else (obeyed.at - came_at) * 1000
-        self._check(rows, {expected}, latency, opened=len(gate.obeyed) > before)
+        self._check(rows, {expected}, latency, opened=len(gate.releases) > before)
         camera.clear()
         gate.loop(False)
         await asyncio.sleep(STEP_BACK_S)
