@@ -178,6 +178,12 @@ class Status:
         return Cause.SCHEDULE if self.scheduled else None
 
     @property
+    def is_timed(self) -> bool:
+        """Whether an open leaf is on its way to being held open."""
+        is_alarmed = self.is_held or self.is_forced or self.suspect_at is not None
+        return self.holds_unlocked is None and not is_alarmed
+
+    @property
     def state(self) -> PortalState:
         """The one word for it, the most urgent first."""
         if self.fire_latched:
@@ -228,15 +234,10 @@ def next_deadline(portal: Portal, status: Status) -> datetime | None:
     times = [status.grant_until, status.override_until]
     if status.suspect_at is not None:
         times.append(status.suspect_at + timedelta(seconds=portal.debounce_s))
-    if (
-        status.opened_at is not None
-        and status.holds_unlocked is None
-        and not (status.is_held or status.is_forced)
-    ):
-        times.append(_prealarm_at(portal, status.opened_at))
+    if status.opened_at is not None and status.is_timed:
+        if not status.is_prealarm:
+            times.append(_prealarm_at(portal, status.opened_at))
         times.append(status.opened_at + timedelta(seconds=portal.held_open_s))
-        if status.is_prealarm:
-            times.remove(_prealarm_at(portal, status.opened_at))
     return min((moment for moment in times if moment is not None), default=None)
 
 
@@ -257,11 +258,11 @@ def _timers(portal: Portal, status: Status, at: datetime) -> Step:
         status = replace(status, suspect_at=None, is_forced=True)
         effects.append(Happened(EventKind.DOOR_FORCED))
     opened_at = status.opened_at
-    if opened_at is not None and status.holds_unlocked is None and not status.is_forced:
+    if opened_at is not None and status.is_timed:
         if not status.is_prealarm and at >= _prealarm_at(portal, opened_at):
             status = replace(status, is_prealarm=True)
             effects += [Beep(), Happened(EventKind.DOOR_PREALARM)]
-        if not status.is_held and at >= opened_at + timedelta(seconds=portal.held_open_s):
+        if at >= opened_at + timedelta(seconds=portal.held_open_s):
             status = replace(status, is_held=True)
             effects.append(Happened(EventKind.DOOR_HELD, {"limit_s": portal.held_open_s}))
     return status, tuple(effects)
