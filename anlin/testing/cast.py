@@ -187,15 +187,14 @@ def present(
 
 
 def zhao_pass(**changed: Any) -> Pass:
-    """Give Zhao's pass: once through the gate, from an hour before `MORNING` to an hour after."""
-    hour = timedelta(hours=1)
+    """Give Zhao's pass: once through the gate, from a quarter before `MORNING` to an hour after."""
     leave = Pass(
         "pass-1",
         COMMUNITY.id,
         ISSUER.id,
         ZHAO.id,
-        MORNING - hour,
-        MORNING + hour,
+        MORNING - timedelta(minutes=15),
+        MORNING + timedelta(hours=1),
         (GATE_IN.id,),
         group=VISITORS,
         label=ZHAO.label,
