@@ -16,6 +16,7 @@ from anlin.hub.permissions import StaffRequest
 
 PAGE_SIZE = 40
 _VALUE_CHARS = 120
+_IN_THE_LINE_ALREADY = frozenset({"community_id", "created_at", "given_at", "issued_at"})
 READERS = (Role.MANAGER, Role.COMMITTEE, Role.AUDITOR)
 
 
@@ -60,7 +61,7 @@ def _differs(change: Change) -> list[dict[str, str]]:
     after: dict[str, Any] = change.after or {}
     return [
         {"name": name, "before": _said(before.get(name)), "after": _said(after.get(name))}
-        for name in sorted({*before, *after})
+        for name in sorted({*before, *after} - _IN_THE_LINE_ALREADY)
         if _said(before.get(name)) != _said(after.get(name))
     ]
 

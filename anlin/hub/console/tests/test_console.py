@@ -60,7 +60,7 @@ def test_the_position_moves_past_events_that_are_not_shown(world: World, sign_in
     answer = client.get("/console/rows", {"after": 0})
     assert positions(answer.content) == []
     assert int(answer["Anlin-Position"]) == closed.pk
-    everything = client.get("/console/rows", {"after": 0, "show": "all"})
+    everything = client.get("/console/rows?after=0&show=all")
     assert positions(everything.content) == [closed.pk]
 
 
