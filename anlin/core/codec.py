@@ -34,9 +34,17 @@ class DataError(ValueError):
 
 
 def canonical_json(data: object) -> bytes:
-    """Encode data so that equal data gives equal bytes: sorted keys, no spaces, UTF-8."""
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode("utf-8", "replace")
+    """Encode data so that equal data gives equal bytes: sorted keys, no spaces, UTF-8.
+
+    Raises:
+        ValueError: NaN or infinity, which JSON can't carry.
+    """
+    return _CANONICAL.encode(data).encode("utf-8", "replace")
+
+
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
 
 
 def to_data(value: Any) -> Any:
@@ -45,6 +53,9 @@ def to_data(value: Any) -> Any:
     Fields that hold their default None are left out, so that old readers meet no new names
     and records stay small.
     """
+    kind = type(value)
+    if (kind is str and value.isascii()) or kind in _PLAIN:
+        return value
     match value:
         case None | bool() | int() | float():
             return value
@@ -65,6 +76,10 @@ def to_data(value: Any) -> Any:
         pairs = ((name, getattr(value, name)) for name in _names(type(value)))
         return {name: to_data(item) for name, item in pairs if item is not None}
     raise DataError(f"{type(value).__name__} can't be written as JSON data")
+
+
+_PLAIN = frozenset({type(None), bool, int, float})
+"""Most of what there is; asked for first, because a pattern is slow to try."""
 
 
 def from_data(cls: type[T], data: Any) -> T:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from anlin.core.codec import canonical_json, to_data
+from anlin.core.codec import canonical_json, maker, to_data
 from anlin.core.words import Word
 
 GENESIS = "0" * 64
@@ -99,8 +99,13 @@ class Event:
 
 def chain(draft: Draft, node: str, boot: int, seq: int, previous: str) -> Event:
     """Give a draft its place after the event whose hash is `previous`."""
-    body = _body(node, boot, seq, draft.at, draft.kind, draft.subject, draft.data, draft.revision)
-    return Event(
+    return place(draft, node, boot, seq, previous)[0]
+
+
+def place(draft: Draft, node: str, boot: int, seq: int, previous: str) -> tuple[Event, str]:
+    """Give a draft its place as `chain` does, and the JSON of its data, which the hash covers."""
+    data = canonical_json(to_data(draft.data))
+    event = _make(
         node,
         boot,
         seq,
@@ -110,48 +115,41 @@ def chain(draft: Draft, node: str, boot: int, seq: int, previous: str) -> Event:
         draft.data,
         draft.revision,
         previous,
-        _hash(previous, body),
+        _hash(node, boot, seq, draft.at, draft.kind, draft.subject, data, draft.revision, previous),
     )
+    return event, data.decode()
+
+
+_make = maker(Event)
 
 
 def is_intact(event: Event) -> bool:
     """Say whether an event's hash still covers its content and its predecessor."""
-    body = _body(
+    return event.hash == _hash(
         event.node,
         event.boot,
         event.seq,
         event.at,
         event.kind,
         event.subject,
-        event.data,
+        canonical_json(to_data(event.data)),
         event.revision,
+        event.previous,
     )
-    return event.hash == _hash(event.previous, body)
 
 
-def _body(
+def _hash(
     node: str,
     boot: int,
     seq: int,
     at: datetime,
     kind: EventKind,
     subject: str,
-    data: Mapping[str, Any],
+    data: bytes,
     revision: int,
-) -> bytes:
-    return canonical_json(
-        [
-            node,
-            boot,
-            seq,
-            at.astimezone(UTC).isoformat(),
-            kind.value,
-            subject,
-            to_data(data),
-            revision,
-        ]
-    )
-
-
-def _hash(previous: str, body: bytes) -> str:
+    previous: str,
+) -> str:
+    """Hash the previous hash and the canonical JSON of what stands before it, as a list."""
+    head = canonical_json([node, boot, seq, at.astimezone(UTC).isoformat(), kind.value, subject])
+    body = b"%b,%b,%d]" % (head[:-1], data, revision)
     return hashlib.sha256(previous.encode() + body).hexdigest()

@@ -64,9 +64,13 @@ class Devices:
             if id_ not in self._running:
                 self._start(record)
 
-    def portals(self) -> frozenset[str]:
-        """Name the portals that this node's devices serve."""
-        served = (running.driver.serves()["portals"] for running in self._running.values())
+    def portals(self, device: str | None = None) -> frozenset[str]:
+        """Name the portals that this node's devices serve, or one of them."""
+        served = (
+            running.driver.serves()["portals"]
+            for id_, running in self._running.items()
+            if device in (None, id_)
+        )
         return frozenset().union(*served)
 
     def dispatch(self, command: Command) -> None:

@@ -32,12 +32,12 @@ from anlin.core.access import (
 )
 from anlin.core.codec import to_data
 from anlin.core.event import Draft, Event, EventKind
-from anlin.core.policy import AccessPoint, Direction, Method, Policy, Portal, PortalKind
+from anlin.core.policy import AccessPoint, Method, Policy, Portal, PortalKind
 from anlin.core.qr import PassError
 from anlin.core.qr import read as read_pass
 from anlin.edge.clock import Clock
 from anlin.edge.journal import Appended, Journal, JournalError
-from anlin.edge.replica import Replica
+from anlin.edge.replica import Replica, ReplicaError
 from anlin.edge.words import tell
 from anlin.wire.keys import verify
 
@@ -99,6 +99,10 @@ class Engine:
         self._in_flight: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._records = True
+        self._is_low = False
+        self._unsaved: dict[str, str] = {}
+        self._is_saving = True
+        self._command = int(replica.fact("command") or 0)
         self.is_online = False
         self._restore()
 
@@ -106,6 +110,11 @@ class Engine:
     def policy(self) -> Policy:
         """The policy that decides now."""
         return self._replica.policy
+
+    @property
+    def command(self) -> int:
+        """The number of the last command that was taken."""
+        return self._command
 
     def status(self, portal_id: str) -> portal.Status:
         """Give what is known of a portal."""
@@ -116,8 +125,15 @@ class Engine:
     def take(self, report: device.Report) -> None:
         """Take a report from a driver; what it leads to happens soon."""
         origin = getattr(report, "origin", None)
-        if origin is not None and self._is_repeated(origin, report):
-            return
+        known = None
+        if origin is not None:
+            if origin in self._in_flight:
+                return
+            known = self._known(origin)
+            if known is not None and not self._is_news(known, report):
+                self._release_again(known)
+                self._acknowledge(origin)
+                return
         now = self._clock.now()
         match report:
             case device.Read():
@@ -136,6 +152,11 @@ class Engine:
                 outcome = self._worker(report, now)
             case device.Refused():
                 outcome = self._refusal(report, now)
+        if known is not None and origin is not None:
+            written = (known.kind, known.subject)
+            outcome.drafts = [d for d in outcome.drafts if (d.kind, d.subject) != written]
+            self._acknowledge(origin)
+            origin = None
         self._carry_out(outcome, origin)
 
     def obey(self, command: sync.Command) -> None:
@@ -154,6 +175,7 @@ class Engine:
             outcome.commands += part.commands
         done = {"command": command.id, "kind": command.kind, "by": command.by, **command.data}
         outcome.drafts.insert(0, self._draft(EventKind.COMMAND_DONE, command.target, now, done))
+        self._save()
         self._carry_out(outcome, None)
 
     def tick(self) -> None:
@@ -175,13 +197,28 @@ class Engine:
         for point, (_, read_at) in list(self._waiting_plates.items()):
             if now - read_at > PLATE_WAIT:
                 del self._waiting_plates[point]
+        if self._unsaved and self._is_saving:
+            self._save()
+
+    def refresh(self, portals: Iterable[str]) -> None:
+        """Tell portals again how they should stand: a device that was away has missed it."""
+        for id_ in portals:
+            status = self._statuses.get(id_)
+            if status is None:
+                continue
+            if status.holds_unlocked is not None:
+                release = device.Release(id_, secrets.token_hex(8), None, status.holds_unlocked)
+                self._dispatch(release)
+            elif status.grant is None:
+                self._dispatch(device.Secure(id_))
 
     def note(self, kind: EventKind, subject: str, data: Mapping[str, Any]) -> None:
         """Write down something about the node itself."""
         self._carry_out(_Outcome([self._draft(kind, subject, self._clock.now(), data)]), None)
 
     async def settle(self) -> None:
-        """Wait until everything taken so far is durable and sent."""
+        """Wait until everything taken so far is durable and its commands are on their way."""
+        self._save()
         while self._tasks:
             await asyncio.gather(*self._tasks)
 
@@ -193,7 +230,7 @@ class Engine:
         decision = decide(self.policy, presentation, state, now)
         outcome = _Outcome()
         point = self.policy.points.get(report.point)
-        data = self._decision_data(decision, presentation, report, now)
+        data = self._decision_data(decision, presentation, report)
         if decision.is_granted:
             self._remember_grant(decision, presentation)
             kind = EventKind.ACCESS_GRANTED
@@ -206,7 +243,7 @@ class Engine:
             log.error("decision_failed", point=report.point, error=decision.error)
             data["error"] = decision.error
         outcome.drafts.append(self._draft(kind, report.point, now, data, report.origin))
-        if decision.is_granted and point is not None:
+        if "release" in data and point is not None:
             release = portal.Granted(data["release"], data={"holder": decision.holder})
             opened = self._step(point.portal, release, now)
             outcome.drafts += opened.drafts
@@ -260,7 +297,7 @@ class Engine:
             self._waiting_plates[decision.point] = (replace(report, origin=None), now)
 
     def _decision_data(
-        self, decision: Decision, presentation: Presentation, report: device.Read, now: datetime
+        self, decision: Decision, presentation: Presentation, report: device.Read
     ) -> dict[str, Any]:
         point = self.policy.points.get(decision.point)
         latency = presentation.age_s * 1000 + float(report.detail.get("seen_ms", 0))
@@ -279,7 +316,8 @@ class Engine:
             **to_data(presentation.evidence),
             **{key: value for key, value in report.detail.items() if key != "seen_ms"},
         }
-        if decision.is_granted:
+        if decision.is_granted and timedelta(seconds=presentation.age_s) <= STALE_AFTER:
+            # Who pressed the exit button long ago has pressed it again, or has left.
             data["release"] = secrets.token_hex(8)
         if presentation.leave is not None:
             data["pass"] = presentation.leave.id
@@ -306,7 +344,7 @@ class Engine:
         after, effects = portal.step(record, before, given, now)
         self._statuses[portal_id] = after
         if _holds(before) != _holds(after):
-            self._keep(portal_id, after)
+            self._unsaved[f"portal/{portal_id}"] = _flags(after)
         outcome = _Outcome()
         for effect in effects:
             match effect:
@@ -364,9 +402,10 @@ class Engine:
         outcome = _Outcome([self._draft(kind, report.portal, now, {})])
         if report.is_occupied:
             for point in self._points_of(report.portal):
-                waiting = self._waiting_plates.pop(point.id, None)
-                if waiting is not None and point.direction is Direction.ENTRY:
-                    again = self._read(waiting[0], now)
+                report_, read_at = self._waiting_plates.pop(point.id, (None, now))
+                if report_ is not None and now - read_at <= PLATE_WAIT:
+                    age_s = report_.age_s + (now - read_at).total_seconds()
+                    again = self._read(replace(report_, age_s=age_s), now)
                     outcome.drafts += again.drafts
                     outcome.commands += again.commands
         return outcome
@@ -410,10 +449,10 @@ class Engine:
     # Commands from the hub
 
     def _command_fault(self, command: sync.Command, now: datetime) -> str | None:
-        last = int(self._replica.fact("command") or 0)
-        if command.number <= last:
+        if command.number <= self._command:
             return f"command {command.number} was carried out before"
-        self._replica.set_fact("command", str(command.number))
+        self._command = command.number
+        self._unsaved["command"] = str(command.number)
         if now >= command.expires_at:
             late = (now - command.expires_at).total_seconds()
             return f"{command.kind} for {command.target} expired {late:.1f} s ago"
@@ -446,26 +485,34 @@ class Engine:
     ) -> Draft:
         return Draft(kind, subject, at, data, self.policy.revision, origin)
 
-    def _is_repeated(self, origin: str, report: device.Report) -> bool:
-        """Answer a device that says again what it said before; True where that was all."""
-        if origin in self._in_flight:
-            return True
-        event = self._journal.find_origin(origin)
-        if event is None:
-            return False
-        if event.kind is EventKind.ACCESS_GRANTED and isinstance(report, device.Read):
-            self._release_again(event)
-        self._acknowledge(origin)
-        return not isinstance(report, device.Contact | device.Loop | device.FireInput)
+    def _known(self, origin: str) -> Event | None:
+        """Find what a device's message led to when it said it before."""
+        try:
+            return self._journal.find_origin(origin)
+        except JournalError as error:
+            # The way out must open all the same; nothing else can be written down anyway.
+            log.error("journal_unreadable", error=str(error))
+            return None
+
+    def _is_news(self, known: Event, report: device.Report) -> bool:
+        """Say whether a message is to be heard again: a level, told to a life that is over."""
+        is_level = isinstance(report, device.Contact | device.Loop | device.FireInput)
+        return is_level and known.boot != self._journal.boot
 
     def _release_again(self, event: Event) -> None:
-        """The grant was durable and the process died before the door heard of it."""
+        """Go on with a grant that is still open: its release may never have reached the door.
+
+        The process may have died between the two, or the message was lost; a device obeys each
+        release once.
+        """
         point = self.policy.points.get(event.subject)
+        release = event.data.get("release")
         now = self._clock.now()
-        if point is None or not timedelta(0) <= now - event.at <= STALE_AFTER:
+        if point is None or release is None or now - event.at > STALE_AFTER:
             return
-        outcome = self._step(point.portal, portal.Granted(event.data["release"]), now)
-        self._carry_out(outcome, None)
+        grant = self.status(point.portal).grant
+        if grant is not None and grant.id == release:
+            self._carry_out(self._step(point.portal, grant, now), None)
 
     def _carry_out(self, outcome: _Outcome, origin: str | None) -> None:
         for command in outcome.at_once:
@@ -491,15 +538,16 @@ class Engine:
         self, durable: asyncio.Future[Appended], outcome: _Outcome, origin: str | None
     ) -> None:
         try:
-            await durable
+            appended = await durable
         except JournalError as error:
             self._not_durable(outcome.drafts, error)
         else:
             if not self._records:
                 self._records = True
                 self.note(EventKind.STORAGE_RESTORED, "journal", {})
-            for command in outcome.commands:
-                self._dispatch(command)
+            if not appended.was_known:
+                for command in outcome.commands:
+                    self._dispatch(command)
             if origin is not None:
                 self._acknowledge(origin)
         finally:
@@ -511,28 +559,52 @@ class Engine:
         self._records = False
         for draft in drafts:
             log.error("event_not_durable", kind=draft.kind, subject=draft.subject, error=str(error))
-            if draft.kind is EventKind.ACCESS_GRANTED:
-                point = draft.subject
-                refused = Decision(
-                    Reason.RECORDS_UNAVAILABLE, point, draft.data["method"], draft.revision
-                )
-                self._dispatch(self._show(refused))
+            if draft.data.get("reason") is Reason.GRANTED:
+                self._take_back(draft)
 
-    def probe(self) -> None:
-        """Try whether the journal can be written again after it could not."""
+    def _take_back(self, draft: Draft) -> None:
+        """Undo a grant that opened nothing, and say so at the door."""
+        leave = draft.data.get("pass")
+        if leave is not None:
+            self._pass_uses[leave] -= 1
+        for id_, status in self._statuses.items():
+            if status.grant is not None and status.grant.id == draft.data["release"]:
+                self._statuses[id_] = replace(status, grant=None, grant_until=None)
+        refused = Decision(
+            Reason.RECORDS_UNAVAILABLE, draft.subject, draft.data["method"], draft.revision
+        )
+        self._dispatch(self._show(refused))
+
+    def check_storage(self) -> None:
+        """Try whether what could not be written can be written now; tell when room runs low."""
         if not self._records:
-            self.note(EventKind.STORAGE_LOW, "journal", {})
+            self.note(EventKind.STORAGE_LOW, "journal", {"rule": "events could not be written"})
+        if self._unsaved:
+            self._save()
+        is_low = not self._journal.refill()
+        if is_low != self._is_low:
+            self._is_low = is_low
+            kind = EventKind.STORAGE_LOW if is_low else EventKind.STORAGE_RESTORED
+            self.note(kind, "journal", {"rule": "room set aside for a full disk"})
 
     def _acknowledge(self, origin: str) -> None:
         self._dispatch(device.Acknowledge(origin.split("/", 1)[0], origin))
 
     # What must outlive the process
 
-    def _keep(self, portal_id: str, status: portal.Status) -> None:
-        """A lockdown or a fire release holds through a restart; starting never widens access."""
-        until = status.override_until.isoformat() if status.override_until else ""
-        flags = f"{int(status.fire_latched)}{int(status.lockdown)}{until}"
-        self._replica.set_fact(f"portal/{portal_id}", flags)
+    def _save(self) -> None:
+        """Keep what holds portals: a lockdown or a fire release holds through a restart.
+
+        Not at once where fire is concerned: a tick later the doors have been told.
+        """
+        try:
+            self._replica.set_facts(self._unsaved)
+        except ReplicaError as error:
+            self._is_saving = False
+            log.error("state_not_saved", error=str(error))
+        else:
+            self._is_saving = True
+            self._unsaved.clear()
 
     def _restore(self) -> None:
         """Go on where the last life ended: what holds portals, and who was on the way through."""
@@ -552,7 +624,8 @@ class Engine:
                 self._statuses[record.id] = replace(
                     status,
                     grant=portal.Granted(event.data["release"]),
-                    grant_until=event.at + timedelta(seconds=record.grant_s),
+                    # So long its device may ask again for a release that it never got.
+                    grant_until=event.at + max(timedelta(seconds=record.grant_s), STALE_AFTER),
                 )
 
     def _open_grants(self) -> list[Event]:
@@ -562,10 +635,11 @@ class Engine:
         """
         recent = self._journal.read(max(0, self._journal.seq - RECENT_EVENTS), RECENT_EVENTS)
         settled = {event.data.get("release") for event in recent if event.kind in _SETTLES}
+        settled.add(None)
         return [
             event
             for event in recent
-            if event.kind is EventKind.ACCESS_GRANTED and event.data["release"] not in settled
+            if event.kind is EventKind.ACCESS_GRANTED and event.data.get("release") not in settled
         ]
 
 
@@ -580,6 +654,11 @@ _SHOWABLE = frozenset({Method.CARD, Method.SECURE_CARD})
 
 def _holds(status: portal.Status) -> tuple[bool, bool, datetime | None]:
     return status.fire_latched, status.lockdown, status.override_until
+
+
+def _flags(status: portal.Status) -> str:
+    until = status.override_until.isoformat() if status.override_until else ""
+    return f"{int(status.fire_latched)}{int(status.lockdown)}{until}"
 
 
 def _portal_input(command: sync.Command, now: datetime) -> portal.Input:

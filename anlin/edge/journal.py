@@ -13,29 +13,33 @@ while somebody is told. Only when that is gone too does an append fail.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from anlin.core.codec import to_data
-from anlin.core.event import GENESIS, Draft, Event, EventKind, chain, is_intact
+from anlin.core.codec import maker
+from anlin.core.event import GENESIS, Draft, Event, EventKind, is_intact, place
 
 log = structlog.get_logger(__name__)
 
 BALLAST_BYTES = 16 * 1024 * 1024
-"""About 40,000 events of 400 bytes: a busy community's day on a full disk."""
+"""About 29,000 events with the log before them: a busy community's days on a full disk."""
 
 MAX_COMMIT_EVENTS = 2000
 """A commit larger than this makes its first event wait longer than the batch saves."""
+
+_SELECT = "SELECT seq, boot, at, kind, subject, data, revision, hash FROM event"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS event (
@@ -74,7 +78,25 @@ class Appended:
     known_seq: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a journal stands: what another one must know to go on in its stead.
+
+    `acked` and `digest` are seq and hash of the last event that the hub holds, `seq` is the last
+    of all, `boot` the life that wrote it.
+    """
+
+    acked: int = 0
+    digest: str = GENESIS
+    seq: int = 0
+    boot: int = 0
+
+
+NOWHERE = Place()
+
 _Job = tuple[Sequence[Draft], "Future[Appended]"]
+_Row = tuple[Any, ...]
+_make_event = maker(Event)
 
 
 class Journal:
@@ -89,43 +111,76 @@ class Journal:
         path: Path,
         node: str,
         *,
-        base: tuple[int, str] = (0, GENESIS),
+        place: Place = NOWHERE,
         max_pages: int | None = None,
         ballast: int = BALLAST_BYTES,
     ) -> None:
         """Open or create the journal and prove its tail.
 
-        `base` is (seq, hash) of the event that a new journal follows. `max_pages` limits the
-        file, as a small flash card would.
+        `place` is where this journal was known to stand; a new one follows what the hub holds.
+        `max_pages` limits the file, as a small flash card would.
 
         Raises:
-            JournalDamaged: not a journal, or the chain of the last events does not hold.
+            JournalDamaged: not a journal, found damaged before, shorter than it was, or the
+                chain of the last events does not hold.
         """
         self.path = path
         self.node = node
         self.is_low = False
         self._ballast = path.with_suffix(".ballast")
-        self._lock = threading.Lock()
-        """Held while the writing connection is in use: by the writer, or to note a position."""
+        self._mark = path.with_suffix(".broken")
+        self._ballast_bytes = ballast
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._writer = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._reader = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
-            self._writer = _connect(path)
-            if max_pages is not None:
-                self._writer.execute(f"PRAGMA max_page_count={int(max_pages)}")
-            self._writer.executescript(_SCHEMA)
-            self._reader = _connect(path)
-            self._base = self._keep_base(base)
-            self._seq, self._hash = self._prove_tail()
-            self.boot = int(self._fact("boot", "0")) + 1
-            self.acked = int(self._fact("acked", str(self._base[0])))
-            self._set_fact("boot", str(self.boot))
-        except sqlite3.DatabaseError as error:
+            self._open(place, max_pages)
+        except (sqlite3.DatabaseError, ValueError, TypeError, JournalDamaged) as error:
+            # Closed now: closed later, they would take the file in this one's stead with them.
+            self._writer.close()
+            self._reader.close()
+            # Beside what SQLite finds: a page of rubbish can still be rows, of no event.
             raise JournalDamaged(f"journal {path}: {error}") from error
         path.chmod(0o600)
-        self._fill_ballast(ballast)
+        self.is_low = not self._fill_ballast()
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
+
+    def _open(self, place: Place, max_pages: int | None) -> None:
+        for connection in (self._writer, self._reader):
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA busy_timeout=2000")
+        if max_pages is not None:
+            self._writer.execute(f"PRAGMA max_page_count={int(max_pages)}")
+        if self._mark.exists():
+            raise JournalDamaged(self._mark.read_text())
+        self._writer.executescript(_SCHEMA)
+        base = self._fact("base", "")
+        if not base:
+            base = f"{place.acked}/{place.digest}"
+            self._set_fact("base", base)
+            self._set_fact("boot", str(place.boot))
+            place = NOWHERE
+        seq, _, digest = base.partition("/")
+        self._base = (int(seq), digest)
+        self._seq, self._hash = self._prove_tail()
+        if self._seq < place.seq:
+            raise JournalDamaged(f"ends at seq {self._seq}, it reached {place.seq} before")
+        self.boot = int(self._fact("boot", "0")) + 1
+        self.acked = self._kept_acked = int(self._fact("acked", seq))
+        self._set_fact("boot", str(self.boot))
+
+    @property
+    def place(self) -> Place:
+        """Where this journal stands now."""
+        return Place(self.acked, self._hash_of(self.acked), self._seq, self.boot)
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether a broken page was met; the next start goes on with what is left."""
+        return self._mark.exists()
 
     @property
     def seq(self) -> int:
@@ -152,11 +207,19 @@ class Journal:
         return await asyncio.wrap_future(self.submit(drafts))
 
     def read(self, after: int, limit: int) -> list[Event]:
-        """List events with seq > `after`, in order."""
+        """List events with seq > `after`, in order.
+
+        Raises:
+            JournalError: the journal can't be read.
+        """
+        try:
+            return self._read(after, limit)
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            raise self._fault(error) from error
+
+    def _read(self, after: int, limit: int) -> list[Event]:
         rows = self._reader.execute(
-            "SELECT seq, boot, at, kind, subject, data, revision, hash FROM event"
-            " WHERE seq > ? ORDER BY seq LIMIT ?",
-            (after, limit),
+            _SELECT + " WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
         ).fetchall()
         if not rows:
             return []
@@ -171,25 +234,29 @@ class Journal:
     def verify(self) -> Iterator[tuple[int, str]]:
         """Walk the whole chain and yield (seq, what is wrong) for each break."""
         previous, expected = self._base[1], self._base[0] + 1
-        cursor = self._reader.execute(
-            "SELECT seq, boot, at, kind, subject, data, revision, hash FROM event ORDER BY seq"
-        )
-        for row in cursor:
+        for row in self._reader.execute(_SELECT + " ORDER BY seq"):
             if row[0] != expected:
                 yield row[0], f"follows {expected - 1}: events are missing"
-            event = self._event(row, previous)
-            if not is_intact(event):
-                yield event.seq, "its hash does not cover its content and the event before it"
-            previous, expected = event.hash, row[0] + 1
+            if not self._is_intact(row, previous):
+                yield row[0], "its hash does not cover its content and the event before it"
+            previous, expected = row[7], row[0] + 1
 
     def acknowledge(self, seq: int) -> None:
         """Remember that the hub holds everything up to `seq`."""
         if not self.acked <= seq <= self._seq:
             raise ValueError(f"journal {self.path}: acknowledged {seq}, has {self._seq}")
+        # Kept with the next commit, without an fsync of its own: what is sent twice is taken once.
         self.acked = seq
-        # Not worth an fsync of its own: what is sent twice is taken once.
-        with self._lock:
-            self._set_fact("acked", str(seq))
+
+    def rewind(self, seq: int) -> None:
+        """Send again what follows `seq`: the hub lost it, as one restored from a backup has.
+
+        Raises:
+            ValueError: the journal does not reach back that far.
+        """
+        if not self._base[0] <= seq <= self.acked:
+            raise ValueError(f"journal {self.path}: can't go back to {seq}, begins at {self._base}")
+        self.acked = seq
 
     def pass_uses(self) -> dict[str, int]:
         """Count the grants of each QR pass in this journal."""
@@ -201,42 +268,56 @@ class Journal:
         return {str(name): int(count) for name, count in rows}
 
     def find_origin(self, origin: str) -> Event | None:
-        """Find the event that a device's message led to."""
-        row = self._reader.execute(
-            "SELECT seq, boot, at, kind, subject, data, revision, hash FROM event WHERE origin = ?",
-            (origin,),
-        ).fetchone()
-        return None if row is None else self._event(row, self._hash_of(row[0] - 1))
+        """Find the event that a device's message led to.
+
+        Raises:
+            JournalError: the journal can't be read.
+        """
+        try:
+            row = self._reader.execute(_SELECT + " WHERE origin = ?", (origin,)).fetchone()
+            return None if row is None else self._event(row, self._hash_of(row[0] - 1))
+        except UnicodeEncodeError:
+            return None  # half a surrogate pair: no file holds it
+        except (sqlite3.Error, ValueError) as error:
+            raise self._fault(error) from error
 
     def last_at(self) -> datetime | None:
         """Give the time of the last event, or None in an empty journal."""
         row = self._reader.execute("SELECT at FROM event ORDER BY seq DESC LIMIT 1").fetchone()
         return None if row is None else datetime.fromisoformat(row[0])
 
-    def hash_at(self, seq: int) -> str:
-        """Give the hash of an event, or of the base that this journal follows."""
-        return self._hash_of(seq)
+    def carry_over(self, rows: Iterable[_Row]) -> int:
+        """Take rows of a damaged journal as far as they follow on and are intact.
 
-    def carry_over(self, rows: Sequence[tuple[object, ...]]) -> int:
-        """Take rows of a damaged journal as far as they follow on and are intact."""
-        count = 0
-        with self._lock:
+        To be called before anything is submitted. Gives how many were taken.
+        """
+        seq = self._seq
+        with contextlib.suppress(sqlite3.Error), self._writer:
+            self._writer.execute("BEGIN IMMEDIATE")
             for row in rows:
-                try:
-                    event = self._event(row[:8], self._hash)  # type: ignore[arg-type]
-                except (TypeError, ValueError):
-                    break
-                if event.seq != self._seq + 1 or not is_intact(event):
+                if row[0] != self._seq + 1 or not self._is_intact(row[:8], self._hash):
                     break
                 self._writer.execute("INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)", row)
-                self._seq, self._hash = event.seq, event.hash
-                count += 1
-        return count
+                self._seq, self._hash = row[0], row[7]
+                self.boot = max(self.boot, row[1] + 1)
+            self._set_fact("boot", str(self.boot))
+        return self._seq - seq
+
+    def refill(self) -> bool:
+        """Set room aside again once there is plenty; False while there is not."""
+        if self.is_low:
+            disk = os.statvfs(self.path.parent)
+            is_roomy = disk.f_bavail * disk.f_frsize > 2 * self._ballast_bytes
+            self.is_low = not (is_roomy and self._fill_ballast())
+        return not self.is_low
 
     def close(self) -> None:
         """Write what is queued, then close."""
         self._jobs.put(None)
         self._thread.join()
+        if self.acked != self._kept_acked:
+            with contextlib.suppress(sqlite3.Error):
+                self._set_fact("acked", str(self.acked))
         self._writer.close()
         self._reader.close()
 
@@ -247,84 +328,104 @@ class Journal:
             job = self._jobs.get()
             if job is None:
                 return
-            jobs, count, stop = [job], len(job[0]), False
+            # A caller that gave up by now wants nothing written; later, nothing can be taken back.
+            jobs, count = self._taken(job), len(job[0])
             while count < MAX_COMMIT_EVENTS:
                 try:
                     job = self._jobs.get_nowait()
                 except queue.Empty:
                     break
                 if job is None:
-                    stop = True
+                    self._jobs.put(None)
                     break
-                jobs.append(job)
+                jobs += self._taken(job)
                 count += len(job[0])
             self._commit(jobs)
-            if stop:
-                return
+
+    def _taken(self, job: _Job) -> list[_Job]:
+        return [job] if job[1].set_running_or_notify_cancel() else []
 
     def _commit(self, jobs: Sequence[_Job]) -> None:
-        for attempt in (1, 2):
-            try:
-                with self._lock:
-                    results = self._commit_once(jobs)
-            except sqlite3.Error as error:
-                if attempt == 1 and _is_full(error) and self._give_up_ballast():
-                    continue
-                log.error("journal_refused", path=str(self.path), error=str(error))
-                failure = JournalError(f"journal {self.path}: {error}")
-                for _, done in jobs:
-                    done.set_exception(failure)
-                return
-            for (_, done), result in zip(jobs, results, strict=True):
+        for (_, done), result in zip(jobs, self._results(jobs), strict=True):
+            if isinstance(result, JournalError):
+                done.set_exception(result)
+            else:
                 done.set_result(result)
-            return
 
-    def _commit_once(self, jobs: Sequence[_Job]) -> list[Appended]:
-        seq, previous = self._seq, self._hash
-        results: list[Appended] = []
-        rows: list[tuple[object, ...]] = []
-        origins: dict[str, int] = {}
+    def _results(self, jobs: Sequence[_Job]) -> Sequence[Appended | JournalError]:
+        knows = False
+        while True:
+            try:
+                batch = self._batch(jobs, knows)
+                self._write_rows(batch)
+            except (sqlite3.Error, OverflowError) as error:
+                if isinstance(error, sqlite3.IntegrityError) and not knows:
+                    knows = True  # one of the origins stands there already; too rare to ask first
+                elif not (_is_full(error) and self._give_up_ballast()):
+                    log.error("journal_refused", path=str(self.path), error=str(error))
+                    return [self._fault(error)] * len(jobs)
+            else:
+                self._seq, self._hash = batch.seq, batch.hash
+                return batch.results
+
+    def _batch(self, jobs: Sequence[_Job], knows: bool) -> _Batch:
+        """Give each group its place, and those that can't be written down their refusal.
+
+        With `knows`, leave out the groups whose origin stands in the journal.
+        """
+        batch = _Batch(self._seq, self._hash)
         for drafts, _ in jobs:
             origin = drafts[0].origin if drafts else None
-            known = self._known(origin, origins) if origin is not None else None
-            if known is not None:
-                results.append(Appended((), was_known=True, known_seq=known))
+            seq = batch.origins.get(origin) if origin is not None else None
+            if seq is None and knows and origin is not None:
+                seq = self._seq_of(origin)
+            if seq is not None:
+                batch.results.append(Appended((), was_known=True, known_seq=seq))
                 continue
-            events = []
-            for draft in drafts:
-                seq += 1
-                event = chain(draft, self.node, self.boot, seq, previous)
-                previous = event.hash
-                events.append(event)
-                rows.append(_row(event, draft.origin))
-                if draft.origin is not None:
-                    origins[draft.origin] = seq
-            results.append(Appended(tuple(events)))
-        if rows:
-            with self._writer:
-                self._writer.execute("BEGIN IMMEDIATE")
-                self._writer.executemany("INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)", rows)
-        self._seq, self._hash = seq, previous
-        return results
+            try:
+                batch.add(drafts, self.node, self.boot)
+            except (TypeError, ValueError, RecursionError) as error:
+                rule = f"journal {self.path}: {drafts[0].kind} can't be written down: {error}"
+                batch.results.append(JournalError(rule))
+        return batch
 
-    def _known(self, origin: str, batch: Mapping[str, int]) -> int | None:
-        if origin in batch:
-            return batch[origin]
+    def _write_rows(self, batch: _Batch) -> None:
+        if not batch.rows:
+            return
+        acked = self.acked
+        with self._writer:
+            self._writer.execute("BEGIN IMMEDIATE")
+            self._writer.executemany("INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)", batch.rows)
+            if acked != self._kept_acked:
+                self._set_fact("acked", str(acked))
+        self._kept_acked = acked
+
+    def _seq_of(self, origin: str) -> int | None:
         row = self._writer.execute("SELECT seq FROM event WHERE origin = ?", (origin,)).fetchone()
         return None if row is None else int(row[0])
 
     # Storage
 
-    def _fill_ballast(self, size: int) -> None:
+    def _fault(self, error: Exception) -> JournalError:
+        """Name an error; where a page is broken, mark the file for the next start."""
+        is_broken = _kind(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        if is_broken or not isinstance(error, sqlite3.Error | OverflowError):
+            with contextlib.suppress(OSError):
+                self._mark.write_text(str(error))
+        return JournalError(f"journal {self.path}: {error}")
+
+    def _fill_ballast(self) -> bool:
         """Set room aside; on a disk that is full already, say so and go on without."""
+        size = self._ballast_bytes
         try:
             if size and (not self._ballast.exists() or self._ballast.stat().st_size != size):
                 with self._ballast.open("wb") as file:
                     os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
             self._ballast.unlink(missing_ok=True)
-            self.is_low = True
             log.error("journal_has_no_ballast", path=str(self._ballast), error=str(error))
+            return False
+        return True
 
     def _give_up_ballast(self) -> bool:
         self.is_low = True
@@ -342,9 +443,9 @@ class Journal:
         last = int(row[0] or self._base[0])
         start = max(self._base[0], last - length)
         previous = self._hash_of(start)
-        for event in self.read(start, length):
+        for event in self._read(start, length):
             if not is_intact(event):
-                raise JournalDamaged(f"journal {self.path}: the chain breaks at seq {event.seq}")
+                raise JournalDamaged(f"the chain breaks at seq {event.seq}")
             previous = event.hash
         return last, previous
 
@@ -354,9 +455,9 @@ class Journal:
         row = self._reader.execute("SELECT hash FROM event WHERE seq = ?", (seq,)).fetchone()
         return "" if row is None else str(row[0])
 
-    def _event(self, row: tuple[int, int, str, str, str, str, int, str], previous: str) -> Event:
+    def _event(self, row: _Row, previous: str) -> Event:
         seq, boot, at, kind, subject, data, revision, digest = row
-        return Event(
+        return _make_event(
             self.node,
             boot,
             seq,
@@ -369,35 +470,51 @@ class Journal:
             digest,
         )
 
-    def _keep_base(self, base: tuple[int, str]) -> tuple[int, str]:
-        known = self._fact("base", "")
-        if known:
-            seq, _, digest = known.partition("/")
-            return int(seq), digest
-        is_new = self._writer.execute("SELECT count(*) FROM event").fetchone()[0] == 0
-        kept = base if is_new else (0, GENESIS)
-        self._set_fact("base", f"{kept[0]}/{kept[1]}")
-        return kept
+    def _is_intact(self, row: _Row, previous: str) -> bool:
+        try:
+            return is_intact(self._event(row, previous))
+        except (TypeError, ValueError):
+            return False
 
     def _fact(self, name: str, default: str) -> str:
         row = self._writer.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return default if row is None else str(row[0])
 
     def _set_fact(self, name: str, value: str) -> None:
-        with self._writer:
-            self._writer.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+        self._writer.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA busy_timeout=2000")
-    return connection
+class _Batch:
+    """The events of one commit on their way to the disk."""
+
+    def __init__(self, seq: int, digest: str) -> None:
+        self.seq = seq
+        self.hash = digest
+        self.rows: list[_Row] = []
+        self.origins: dict[str, int] = {}
+        self.results: list[Appended | JournalError] = []
+
+    def add(self, drafts: Sequence[Draft], node: str, boot: int) -> None:
+        """Take a group whole, or raise and take nothing of it."""
+        seq, previous = self.seq, self.hash
+        events, rows, origins = [], [], {}
+        for draft in drafts:
+            seq += 1
+            event, data = place(draft, node, boot, seq, previous)
+            previous = event.hash
+            events.append(event)
+            rows.append(_row(event, data, draft.origin))
+            for name in (draft.subject, draft.origin or ""):
+                name.encode()  # half a surrogate pair would stop the whole commit
+            if draft.origin is not None:
+                origins[draft.origin] = seq
+        self.seq, self.hash = seq, previous
+        self.rows += rows
+        self.origins |= origins
+        self.results.append(Appended(tuple(events)))
 
 
-def _row(event: Event, origin: str | None) -> tuple[object, ...]:
-    data = json.dumps(to_data(event.data), ensure_ascii=False, separators=(",", ":"))
+def _row(event: Event, data: str, origin: str | None) -> _Row:
     return (
         event.seq,
         event.boot,
@@ -411,5 +528,10 @@ def _row(event: Event, origin: str | None) -> tuple[object, ...]:
     )
 
 
-def _is_full(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+def _is_full(error: Exception) -> bool:
+    return _kind(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+def _kind(error: Exception) -> int:
+    # The low byte is the kind of error; the rest says where SQLite met it.
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

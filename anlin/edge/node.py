@@ -11,19 +11,20 @@ import structlog
 
 from anlin import __version__
 from anlin.core import sync
-from anlin.core.codec import DataError, from_data
+from anlin.core.codec import DataError, from_data, to_data
 from anlin.core.detection import GalleryRemove, WorkerReady
-from anlin.core.device import Report, WorkerReport
-from anlin.core.event import GENESIS, EventKind
+from anlin.core.device import Online, Report, WorkerReport
+from anlin.core.event import EventKind
 from anlin.core.policy import Delta, PolicyError, Template
 from anlin.edge.clock import SteadyClock
 from anlin.edge.devices import Devices
 from anlin.edge.engine import Engine
 from anlin.edge.gallery import gallery
 from anlin.edge.identity import Identity
+from anlin.edge.journal import NOWHERE, JournalError, Place
 from anlin.edge.links import Broker, MqttBus
-from anlin.edge.replica import Replica, ReplicaError
-from anlin.edge.salvage import open_journal
+from anlin.edge.replica import ReplicaError
+from anlin.edge.salvage import open_journal, open_replica
 from anlin.edge.supervisor import Supervisor
 from anlin.edge.uplink import Downstream, HubError, Outbox
 
@@ -32,7 +33,7 @@ log = structlog.get_logger(__name__)
 TICK_S = 0.05
 """A forced door must be told within one poll of its contact."""
 
-CLOCK_CHECK_S = 5.0
+WATCH_S = 5.0
 
 
 class Node:
@@ -42,9 +43,10 @@ class Node:
         self._identity = identity
         self._media = home / "media"
         self._media.mkdir(parents=True, exist_ok=True)
-        self._replica = Replica(home / "replica.sqlite3")
+        self._replica, self._replica_fault = open_replica(home / "replica.sqlite3")
+        self._place = self._known_place()
         self._journal, self._salvaged = open_journal(
-            home / "journal.sqlite3", identity.node, self._hub_position()
+            home / "journal.sqlite3", identity.node, self._place
         )
         self._clock = SteadyClock(self._journal.last_at())
         self._supervisor = Supervisor()
@@ -70,22 +72,37 @@ class Node:
         self._is_resync = False
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until told to stop; then leave everything durable."""
+        """Work until told to stop, or until storage needs a new start; leave everything durable.
+
+        Raises:
+            JournalError: a page of the journal is broken; the next start salvages it.
+        """
         self._tell_start()
         self._devices.follow(self._replica.policy.devices)
         self._supervisor.keep("mqtt", self._bus.run)
-        self._supervisor.keep("outbox", self._send_up)
+        self._supervisor.keep("outbox", self._outbox.run)
         self._supervisor.keep("down-stream", self._follow_hub)
         self._supervisor.keep("ticks", self._tick)
-        self._supervisor.keep("clock", self._watch_clock)
+        watch = asyncio.create_task(self._watch())
         log.info("ready", node=self._identity.node, rules_as_of=self._replica.policy.revision)
-        await stop.wait()
+        try:
+            await asyncio.wait(
+                {watch, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            watch.cancel()
+            await self._stop()
+        if not stop.is_set():
+            await watch
+
+    async def _stop(self) -> None:
         await self._supervisor.stop()
         self._engine.note(EventKind.NODE_STOPPED, self._identity.node, {"boot": self._journal.boot})
         await self._engine.settle()
         await self._devices.settle()
         await self._outbox.close()
         await self._down.close()
+        self._keep_place()
         self._journal.close()
         self._replica.close()
 
@@ -99,12 +116,13 @@ class Node:
             data["damaged_journal"] = self._salvaged.damaged
             data["carried_over"] = self._salvaged.carried_over
             data["rule"] = self._salvaged.rule
+        if self._replica_fault:
+            data["damaged_replica"] = self._replica_fault
         self._engine.note(EventKind.NODE_STARTED, self._identity.node, data)
         if self._clock.started_behind:
             rule = "the wall clock is behind the last recorded event; going on from there"
             self._engine.note(EventKind.CLOCK_JUMPED, self._identity.node, {"rule": rule})
-        if self._journal.is_low:
-            self._engine.note(EventKind.STORAGE_LOW, "journal", {"rule": "no room for ballast"})
+        self._engine.check_storage()
 
     # Devices
 
@@ -118,6 +136,8 @@ class Node:
                     f"gallery of {device}", lambda: self._fill(device, model)
                 )
         self._engine.take(report)
+        if isinstance(report, Online) and report.is_online:
+            self._engine.refresh(self._devices.portals(report.device))
 
     async def _fill(self, device: str, model: str) -> None:
         """Tell one camera every face it should know."""
@@ -133,14 +153,10 @@ class Node:
 
     # The hub
 
-    async def _send_up(self) -> None:
-        await self._outbox.run()
-
     async def _follow_hub(self) -> None:
-        command = int(self._replica.fact("command") or 0)
         after = 0 if self._is_resync else self._replica.policy.revision
         try:
-            await self._down.follow(after, command, self._hear)
+            await self._down.follow(after, self._engine.command, self._hear)
         finally:
             self._set_online(False)
 
@@ -198,10 +214,20 @@ class Node:
     def _unsent(self) -> int:
         return self._journal.seq - self._journal.acked
 
-    def _hub_position(self) -> tuple[int, str]:
-        """Where the hub is known to be in our chain; a new journal would follow on there."""
-        seq, _, digest = (self._replica.fact("hub_position") or f"0/{GENESIS}").partition("/")
-        return int(seq), digest
+    def _known_place(self) -> Place:
+        """Where the journal was last known to stand, kept apart from it."""
+        kept = self._replica.fact("journal")
+        return NOWHERE if kept is None else from_data(Place, json.loads(kept))
+
+    def _keep_place(self) -> None:
+        place = self._journal.place
+        if place == self._place:
+            return
+        try:
+            self._replica.set_facts({"journal": json.dumps(to_data(place))}, is_durable=False)
+            self._place = place
+        except ReplicaError as error:
+            log.error("place_not_kept", error=str(error))
 
     # Time
 
@@ -210,16 +236,17 @@ class Node:
             self._engine.tick()
             await asyncio.sleep(TICK_S)
 
-    async def _watch_clock(self) -> None:
-        while True:
-            await asyncio.sleep(CLOCK_CHECK_S)
+    async def _watch(self) -> None:
+        """See to clock and storage now and then, until the journal turns out to be broken."""
+        while not self._journal.is_damaged:
+            await asyncio.sleep(WATCH_S)
             jump = self._clock.check()
             if jump is not None:
                 data = {"by_s": jump.by_s, "rule": "the wall clock was set; not followed"}
                 self._engine.note(EventKind.CLOCK_JUMPED, self._identity.node, data)
-            self._engine.probe()
-            acked = self._journal.acked
-            self._replica.set_fact("hub_position", f"{acked}/{self._journal.hash_at(acked)}")
+            self._engine.check_storage()
+            self._keep_place()
+        raise JournalError(f"journal {self._journal.path}: a page is broken; start again")
 
 
 def _broker(home: Path) -> Broker:
