@@ -224,6 +224,7 @@ class PolicyChange(models.Model):
 
     class Meta:
         constraints = [
+            # Also what delta_for reads by.
             models.UniqueConstraint(
                 fields=["community", "revision"], name="one_change_by_revision"
             ),
@@ -237,14 +238,6 @@ class PolicyChange(models.Model):
                 condition=Q(replaced_by=None) | Q(replaced_by__gt=F("revision")),
                 name="replaced_after",
             ),
-        ]
-        indexes = [
-            # Serves delta_for: what is current and newer than a node's revision.
-            models.Index(
-                fields=["community", "revision"],
-                condition=Q(replaced_by=None),
-                name="current_by_revision",
-            )
         ]
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Max
 
 from anlin.core.event import EventKind
 from anlin.core.portal import PortalState
@@ -32,16 +32,23 @@ def fold() -> int:
 def _step() -> int:
     with transaction.atomic():
         cursor, _ = Folded.objects.select_for_update().get_or_create(pk=1)
-        events = list(Event.objects.filter(pk__gt=cursor.position).order_by("pk")[:_STEP_EVENTS])
-        if not events:
+        newest = Event.objects.aggregate(newest=Max("pk"))["newest"] or 0
+        upto = min(newest, cursor.position + _STEP_EVENTS)
+        if upto <= cursor.position:
             return 0
+        events = list(
+            Event.objects.filter(pk__gt=cursor.position, pk__lte=upto, kind__in=_FOLDED)
+            .order_by("pk")
+            .defer("hash", "previous")
+        )
         _fold_portals([event for event in events if event.kind in _PORTAL_KINDS])
         _fold_devices([event for event in events if event.kind in _DEVICE_KINDS])
+        _fold_commands([event for event in events if event.kind in _COMMAND_KINDS])
         for event in events:
             _fold_rest(event)
-        cursor.position = events[-1].pk
+        count, cursor.position = upto - cursor.position, upto
         cursor.save()
-    return len(events)
+    return count
 
 
 def _fold_portals(events: list[Event]) -> None:
@@ -151,25 +158,31 @@ def _device_change(event: Event) -> dict[str, Any]:
     return change
 
 
+def _fold_commands(events: list[Event]) -> None:
+    """Fold what came of commands: answered by the node, and acted on by the portal."""
+    named = {_text(event, "command") or _text(event, "release") for event in events}
+    commands = Command.objects.in_bulk(named - {""})
+    for event in events:
+        command = commands.get(_text(event, "command") or _text(event, "release"))
+        if command is None or command.node_id != event.node:
+            continue
+        if event.kind == EventKind.ACCESS_TAKEN:
+            command.acted_at = command.acted_at or event.at
+        elif command.outcome == Outcome.PENDING:
+            is_done = event.kind == EventKind.COMMAND_DONE
+            command.outcome = Outcome.DONE if is_done else Outcome.REFUSED
+            command.outcome_detail = _text(event, "rule")[:200]
+            command.outcome_at = event.at
+    for command in commands.values():
+        command.save(update_fields=["outcome", "outcome_detail", "outcome_at", "acted_at"])
+
+
 def _fold_rest(event: Event) -> None:
-    """Fold what touches one record each: rare enough for a query of its own."""
+    """Fold what is rare enough for a query of its own."""
     match event.kind:
         case EventKind.ACCESS_GRANTED if leave := _text(event, "pass"):
             VisitorPass.objects.filter(pk=leave, community=event.community).update(
                 used=F("used") + 1
-            )
-        case EventKind.ACCESS_TAKEN if release := _text(event, "release"):
-            Command.objects.filter(pk=release, node=event.node, acted_at=None).update(
-                acted_at=event.at
-            )
-        case EventKind.COMMAND_DONE | EventKind.COMMAND_REFUSED:
-            is_done = event.kind == EventKind.COMMAND_DONE
-            Command.objects.filter(
-                pk=_text(event, "command"), node=event.node, outcome=Outcome.PENDING
-            ).update(
-                outcome=Outcome.DONE if is_done else Outcome.REFUSED,
-                outcome_detail=_text(event, "rule")[:200],
-                outcome_at=event.at,
             )
         case EventKind.NODE_STARTED if software := _text(event, "software"):
             Node.objects.filter(pk=event.node).update(software=software[:60])
@@ -223,6 +236,18 @@ _DEVICE_KINDS = frozenset(
         EventKind.TAMPER,
         EventKind.TAMPER_CLEARED,
     )
+)
+
+_COMMAND_KINDS = frozenset(
+    kind.value
+    for kind in (EventKind.ACCESS_TAKEN, EventKind.COMMAND_DONE, EventKind.COMMAND_REFUSED)
+)
+
+_FOLDED = (
+    _PORTAL_KINDS
+    | _DEVICE_KINDS
+    | _COMMAND_KINDS
+    | {EventKind.ACCESS_GRANTED.value, EventKind.NODE_STARTED.value}
 )
 
 

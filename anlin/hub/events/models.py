@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from django.db import models
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connections, models
 
 from anlin.core.event import GENESIS
+from anlin.hub.databases import EVENTS
 
 
 class Event(models.Model):
@@ -34,6 +38,31 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id} {self.kind} {self.subject}"
+
+    @classmethod
+    def append(cls, events: Sequence[tuple[Any, ...]]) -> None:
+        """Add events, each a tuple in the order of the fields without `id`, its data as JSON text.
+
+        By hand, because `bulk_create` takes four times as long as the database itself.
+        """
+        connection = connections[EVENTS]
+        fields = [field for field in cls._meta.concrete_fields if not field.primary_key]
+        times = [isinstance(field, models.DateTimeField) for field in fields]
+        adapt = connection.ops.adapt_datetimefield_value
+        names = ", ".join(connection.ops.quote_name(field.attname) for field in fields)
+        holes = ", ".join(["%s"] * len(fields))
+        insert = f"INSERT INTO {cls._meta.db_table} ({names}) VALUES ({holes})"  # noqa: S608  no outside text
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                insert,
+                [
+                    [
+                        adapt(value) if is_time else value
+                        for value, is_time in zip(event, times, strict=True)
+                    ]
+                    for event in events
+                ],
+            )
 
 
 class Quarantine(models.Model):

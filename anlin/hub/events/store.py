@@ -60,7 +60,7 @@ def commit(node: Node, records: Sequence[Any], at: datetime) -> Committed:
         log, _ = NodeLog.objects.select_for_update().get_or_create(pk=node.pk)
         intake = _Intake(node, log, at)
         intake.take(records)
-        Event.objects.bulk_create(intake.events)
+        Event.append(intake.events)
         Quarantine.objects.bulk_create(intake.aside, ignore_conflicts=True)
         log.save()
     refused = tuple(Refusal(row.seq, row.rule) for row in intake.aside)
@@ -74,7 +74,7 @@ class _Intake:
         self._node = node
         self._log = log
         self._at = at
-        self.events: list[Event] = []
+        self.events: list[tuple[Any, ...]] = []
         self.aside: list[Quarantine] = []
 
     def take(self, records: Sequence[Any]) -> None:
@@ -108,32 +108,15 @@ class _Intake:
 
     def _append(self, seq: int, raw: Any) -> None:
         try:
-            event = self._read(raw)
+            self.events.append(self._read(raw))
         except (ValueError, OverflowError, RecursionError) as error:
             # Beside DataError: half a surrogate pair, a year before 1, arrays in arrays in arrays.
             self._set_aside(seq, raw, str(error))
-        else:
-            self.events.append(
-                Event(
-                    community=self._node.community_id,
-                    node=event.node,
-                    boot=event.boot,
-                    seq=seq,
-                    at=event.at,
-                    received_at=self._at,
-                    kind=event.kind.value,
-                    subject=event.subject,
-                    data=event.data,
-                    revision=event.revision,
-                    previous=event.previous,
-                    hash=event.hash,
-                )
-            )
         # The next record is tied to this one whether or not this one could be taken.
         self._log.seq, self._log.hash = seq, _hash_of(raw)
 
-    def _read(self, raw: Any) -> CoreEvent:
-        """Read one event that follows what the log ends with.
+    def _read(self, raw: Any) -> tuple[Any, ...]:
+        """Read one event that follows what the log ends with, as `Event.append` takes it.
 
         Raises:
             DataError: it does not fit, is another node's, or the chain of hashes is broken.
@@ -154,7 +137,20 @@ class _Intake:
             raise DataError("Event.hash: does not cover what the event says; it was altered")
         if self._log.hash and event.previous != self._log.hash:
             raise DataError("Event.previous: is not the hash of the event before; chain broken")
-        return event
+        return (
+            self._node.community_id,
+            event.node,
+            event.boot,
+            event.seq,
+            event.at,
+            self._at,
+            event.kind.value,
+            event.subject,
+            text,
+            event.revision,
+            event.previous,
+            event.hash,
+        )
 
     def _set_aside(self, seq: int, raw: Any, rule: str) -> None:
         self.aside.append(

@@ -83,21 +83,17 @@ async def node_messages(
         while True:
             heads = pulse.heads
             revision = heads.revisions.get(node.community_id, 0)
-            messages: list[Down] = []
             if revision != after:
-                delta = await in_database(delta_for, node, after)
-                if isinstance(delta, Snapshot):
-                    yield _line(delta)
+                line, upto = await in_database(_delta_line, node, after)
+                if upto != after:
+                    yield line
+                if upto < after:
                     return
-                if delta.upto > after:
-                    messages.append(delta)
-                    after = delta.upto
+                after = upto
             if heads.commands.get(node.pk, 0) > number:
-                commands = await in_database(_take_commands, node, number)
-                messages += commands
-                number = max([number, *(command.number for command in commands)])
-            for message in messages:
-                yield _line(message)
+                for command in await in_database(_take_commands, node, number):
+                    yield _line(command)
+                    number = command.number
             if clock() >= beat_due:
                 if await in_database(_is_gone, node):
                     return
@@ -111,6 +107,15 @@ async def node_messages(
                 )
 
             await pulse.news(is_news, max(0.0, beat_due - clock()))
+
+
+def _delta_line(node: Node, after: int) -> tuple[bytes, int]:
+    """Give the delta as a line, and the revision that it leads to; less than `after`: anew.
+
+    Written here and not in the event loop: everything about 50,000 holders takes seconds.
+    """
+    delta = delta_for(node, after)
+    return _line(delta), -1 if isinstance(delta, Snapshot) else delta.upto
 
 
 def _line(message: Down) -> bytes:
