@@ -259,15 +259,22 @@ def locked(home: Path, addresses: Addresses) -> Iterator[None]:
 async def supervise(
     home: Path, programs: Sequence[Program], console: Console, when_ready: str
 ) -> int:
-    """Start programs in order, keep them alive until told to stop; give the exit code."""
+    """Start programs, keep them alive until told to stop; give the exit code.
+
+    They are stopped one after the other, the last of the list first.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     keepers = [_Keeper(home, program, console, stop) for program in programs]
     try:
+        # All at once: each waits for the others where it needs them, and importing is what takes
+        # the time.
         for keeper in keepers:
-            await keeper.start()
+            keeper.start()
+        for keeper in keepers:
+            await keeper.tell_ready()
             if stop.is_set():
                 break
         else:
@@ -291,21 +298,25 @@ class _Keeper:
         self._stop = stop
         self._log = home / "log" / f"{program.name}.log"
         self._pid_file = home / "run" / f"{program.name}.pid"
+        self._started = 0.0
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Start the program, and wait until it is ready or somebody asks to stop."""
+    def start(self) -> None:
+        """Start the program."""
         for folder in (self._log.parent, self._pid_file.parent):
             folder.mkdir(parents=True, exist_ok=True)
         if self._log.exists() and self._log.stat().st_size > MAX_LOG_BYTES:
             self._log.replace(self._log.with_suffix(".log.1"))
-        started = time.monotonic()
+        self._started = time.monotonic()
         self._task = asyncio.create_task(self._keep())
+
+    async def tell_ready(self) -> None:
+        """Wait until the program is ready or somebody asks to stop, and say so."""
         name = self._program.name
         with self._console.status(f"Starting {name}"):
-            is_ready = await self._ready(started + READY_S)
-        took = time.monotonic() - started
+            is_ready = await self._ready(self._started + READY_S)
+        took = time.monotonic() - self._started
         if is_ready:
             self._console.print(f"[green]✓[/] {name} ready after {took:.1f} s")
         elif not self._stop.is_set():

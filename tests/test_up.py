@@ -87,7 +87,7 @@ class Running:
             return await self.task
 
 
-async def test_programs_start_in_order_and_all_end(tmp_path: Path) -> None:
+async def test_programs_are_told_ready_in_order_and_all_end(tmp_path: Path) -> None:
     one, two = up.free_port(), up.free_port()
     running = Running(
         tmp_path, program("one", SERVE, one, port=one), program("two", SERVE, two, port=two)
@@ -97,6 +97,7 @@ async def test_programs_start_in_order_and_all_end(tmp_path: Path) -> None:
     assert await running.stop() == 0
     said = running.said.getvalue()
     assert said.index("one ready") < said.index("two ready") < said.index("all ready")
+    assert "Stopped; nothing runs any more." in said
     assert not any(is_alive(pid) for pid in pids)
     assert (tmp_path / "log" / "one.log").read_text() == "up\n"
 

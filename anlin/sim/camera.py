@@ -12,7 +12,7 @@ from PIL import Image
 Picture = NDArray[np.uint8]
 
 GATE_SIZE = (640, 480)
-LANE_SIZE = (960, 720)
+LANE_SIZE = (640, 480)
 
 _NOISE = 4
 _SWAY_PX = 3.0

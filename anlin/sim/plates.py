@@ -15,13 +15,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from anlin.core.plate import PlateError, parse
-from anlin.sim.camera import LANE_SIZE, Picture
+from anlin.sim.camera import Picture
 from anlin.testing import shared_folder
 
 MIN_PLATE_PX = 150
 MAX_PLATE_PX = 280
 MAX_TURN_DEG = 4.0
 
+_DRAWN_SIZE = (960, 720)
 _BLUE, _GREEN, _WHITE, _BLACK = (20, 60, 170), (120, 200, 110), (245, 245, 245), (15, 15, 15)
 _STROKES: dict[str, list[list[tuple[float, float]]]] = {
     # On a grid of 10 x 20, the shape of a plate's character.
@@ -65,8 +66,8 @@ def load() -> Cars:
 
 def drawn_car(text: str) -> Picture:
     """Draw the front of a car with a plate, (H, W, 3) uint8 RGB."""
-    width, height = LANE_SIZE
-    image = Image.new("RGB", LANE_SIZE, (128, 130, 132))
+    width, height = _DRAWN_SIZE
+    image = Image.new("RGB", _DRAWN_SIZE, (128, 130, 132))
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, height * 0.78, width, height), fill=(88, 88, 90))
     body = (158, 40, 42)
