@@ -9,14 +9,13 @@ import json
 import logging
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods
 
 from anlin.core.codec import DataError, from_data, to_data
 from anlin.core.sync import MAX_BODY_BYTES, Enrol
@@ -42,6 +41,27 @@ def bearer(header: str) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
+def _takes(method: str) -> Callable[[_View], _View]:
+    """Answer one method, to programs: no CSRF token, and JSON whatever happens."""
+
+    def decorate(view: _View) -> _View:
+        @csrf_exempt
+        @wraps(view)
+        def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method != method:
+                return refusal(405, f"{request.path}: only {method}")
+            try:
+                return view(request, *args, **kwargs)
+            except (DatabaseError, OSError) as error:
+                # A full disk, most likely. The edge keeps what it has and tries again.
+                log.exception("%s failed", request.path)
+                return refusal(503, f"{request.path}: storage failed ({type(error).__name__})")
+
+        return cast(_View, wrapper)
+
+    return decorate
+
+
 def _by_node(view: _View) -> _View:
     """Let only an enrolled node reach a view, which gets it as its second argument."""
 
@@ -57,8 +77,7 @@ def _by_node(view: _View) -> _View:
 
 
 @public("the one-time code is the proof")
-@csrf_exempt
-@require_http_methods(["POST"])
+@_takes("POST")
 def enrol(request: HttpRequest) -> HttpResponse:
     try:
         wanted = from_data(Enrol, _json(request, _MAX_ENROL_BYTES))
@@ -76,8 +95,7 @@ _MAX_ENROL_BYTES = 4096
 
 
 @public("signed in as a node, by token")
-@csrf_exempt
-@require_http_methods(["POST"])
+@_takes("POST")
 @_by_node
 def events(request: HttpRequest, node: Node) -> HttpResponse:
     try:
@@ -112,8 +130,7 @@ def events(request: HttpRequest, node: Node) -> HttpResponse:
 
 
 @public("signed in as a node, by token")
-@csrf_exempt
-@require_http_methods(["PUT"])
+@_takes("PUT")
 @_by_node
 def media(request: HttpRequest, node: Node, sha256: str) -> HttpResponse:
     try:

@@ -181,6 +181,12 @@ def test_rules_as_of_has_to_be_a_revision(site: Site) -> None:
     assert (nodes[0]["rules_as_of"], nodes[0]["is_online"]) == (3, True)
 
 
+def test_another_method_is_refused_in_json(site: Site) -> None:
+    answer = httpx.get(f"{site.web}/sync/v1/events", headers=site.as_node)
+    assert answer.status_code == 405
+    assert "only POST" in error_of(answer)
+
+
 # Pictures
 
 
