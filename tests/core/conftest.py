@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 # goes looking for what they missed.
 settings.register_profile(
     "steady",
-    max_examples=100,
+    max_examples=50,
     deadline=None,
     derandomize=True,
     database=None,

@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anlin.core import detection, policy, sync
@@ -92,6 +92,7 @@ TRAVELLERS = [
 
 @pytest.mark.parametrize("cls", TRAVELLERS, ids=lambda cls: cls.__name__)
 def test_everything_that_travels_arrives_as_it_left(cls):
+    @settings(max_examples=25)
     @given(entities(cls))
     def arrives(entity):
         wire = canonical_json(to_data(entity))
@@ -228,6 +229,7 @@ def test_every_form_of_field_is_read():
 def test_rubbish_in_any_field_of_any_entity_is_refused_and_nothing_else_happens(kind, cls):
     hints = typing.get_type_hints(cls)
 
+    @settings(max_examples=25)
     @given(entities(cls), st.sampled_from(dataclasses.fields(cls)), plain)
     def refused(entity, where, rubbish):
         data = {**to_data(entity), where.name: rubbish}
@@ -310,6 +312,20 @@ def test_values_are_written_as_json_can_carry_them(value, data):
 def test_what_has_no_json_form_is_refused(value):
     with pytest.raises(DataError, match="can't be written as JSON data"):
         to_data(value)
+
+
+class Metres(float):
+    """A number of a kind of its own, as numpy's are."""
+
+
+def test_a_number_of_another_kind_is_written_as_a_number():
+    assert canonical_json(to_data(Metres(1.5))) == b"1.5"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_json_does_not_have_is_not_written(number):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical_json([number])
 
 
 @dataclass

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from random import Random
 
 from anlin.core.device import ContactLevel
@@ -96,9 +96,11 @@ def some_input(dice: Random, number: int, at: datetime) -> Input:
             return TICK
 
 
-def stories() -> Iterator[list[Step]]:
+@cache
+def stories() -> list[list[Step]]:
     """Tell the same stories every time; waits fall on the timers' limits as often as beside."""
     dice = Random(20261121)
+    stories = []
     for _ in range(STORIES):
         portal, status, at = dice.choice(PORTALS), Status(), MORNING
         told = []
@@ -112,7 +114,8 @@ def stories() -> Iterator[list[Step]]:
             after, effects = step(portal, status, given, at)
             told.append(Step(portal, status, given, at, after, effects))
             status = after
-        yield told
+        stories.append(told)
+    return stories
 
 
 @dataclass
