@@ -43,7 +43,11 @@ def run(
     addresses = up.free_addresses(wanted)
     with up.locked(home, addresses):
         up.prepare_broker(home, addresses.mqtt)
-        prepared = asyncio.run(_prepare(home, addresses, console))
+        try:
+            prepared = asyncio.run(_prepare(home, addresses, console))
+        except KeyboardInterrupt:
+            console.print("Stopped; nothing runs any more.")
+            return 130
         for name, password in prepared.logins.items():
             console.print(f"  log in as [bold]{name}[/] with [bold]{password}[/]", highlight=False)
         programs = _programs(home, addresses, prepared.code or "", once, started_at)
@@ -88,12 +92,16 @@ async def _prepare(home: Path, addresses: Addresses, console: Console) -> _Prepa
     assert process.stdout is not None  # noqa: S101  it was asked for above
     assert process.stderr is not None  # noqa: S101
     said: list[str] = []
-    with console.status("Preparing the community") as status:
-        async for line in process.stderr:
-            said.append(line.decode(errors="replace").rstrip())
-            status.update(f"Preparing the community: {said[-1]}")
-        answer = await process.stdout.read()
-        await process.wait()
+    try:
+        with console.status("Preparing the community") as status:
+            async for line in process.stderr:
+                said.append(line.decode(errors="replace").rstrip())
+                status.update(f"Preparing the community: {said[-1]}")
+            answer = await process.stdout.read()
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
     if process.returncode:
         raise Failed("The community could not be prepared:\n" + "\n".join(said[-20:]))
     data = json.loads(answer)
