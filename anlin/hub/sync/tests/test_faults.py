@@ -10,7 +10,6 @@ from anlin.core.sync import Enrol
 from anlin.hub.conftest import BY, Cast
 from anlin.hub.devices import services as devices
 from anlin.hub.events import fold as folding
-from anlin.hub.events import store
 from anlin.hub.events.models import Event
 from anlin.hub.events.tests.helpers import Journal
 from anlin.hub.sync import views
@@ -45,7 +44,7 @@ def test_a_full_disk_is_said_and_nothing_counts_as_committed(
     post: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(store.Event, "append", disk_full)
+        patched.setattr(Event, "append", disk_full)
         answer = post()
         assert answer.status_code == 503
         assert "storage failed" in answer.json()["error"]
