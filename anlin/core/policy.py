@@ -347,9 +347,11 @@ class Policy:
     def _replace(self, kind: str, id_: str, entity: Any) -> None:
         table = self._tables[kind]
         if kind == "credential":
-            old = table.get(id_)
-            if old is not None and self._by_key.get((old.method, old.key)) is old:
-                del self._by_key[old.method, old.key]
+            old: Credential | None = table.get(id_)
+            if old is not None:
+                key = (old.method, old.key)
+                if self._by_key.get(key) is old:
+                    del self._by_key[key]
             if entity is not None:
                 self._by_key[entity.method, entity.key] = entity
         if entity is None:
