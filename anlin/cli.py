@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from anlin import __version__, up
 from anlin.sim import demo as simulated
@@ -59,6 +62,40 @@ def demo(
 ) -> None:
     """Run everything with a simulated community, and tell a morning at its gates."""
     raise typer.Exit(_told(lambda: simulated.run(home, once=once)))
+
+
+@app.command()
+def found(
+    plan: Annotated[Path, typer.Argument(help="The site plan, a TOML file.")],
+    home: Home = _HOME,
+) -> None:
+    """Make a community from a site plan; show its secrets once."""
+    raise typer.Exit(_told(lambda: _found(plan, home)))
+
+
+def _found(path: Path, home: Path) -> int:
+    home = home.resolve()
+    up.migrate(home, Console())
+    os.environ.update(up.hub_env(home, up.DEFAULT))
+    import django
+
+    django.setup()
+    from anlin.hub.audit.log import Actor
+    from anlin.hub.errors import RuleError
+    from anlin.hub.plan import found as make
+    from anlin.hub.plan import read_plan
+
+    try:
+        made = make(read_plan(tomllib.loads(path.read_text())), Actor.command("anlin found"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RuleError) as error:
+        raise up.Failed(f"{path}: {error}") from error
+    up.keep_node_code(home, made.node_code)
+    typer.echo(f"log in as {made.manager} with {made.password}")
+    for name, (device, password) in made.devices.items():
+        if password:
+            typer.echo(f"{name}: MQTT user {device}, password {password}")
+    typer.echo("these are shown once; now: anlin up")
+    return 0
 
 
 def _told(work: Callable[[], int]) -> int:

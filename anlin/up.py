@@ -115,12 +115,13 @@ def run(
         prepare_broker(home, addresses.mqtt)
         migrate(home, console)
         programs = hub_programs(home, addresses)
+        node_code = node_code or kept_node_code(home)
         if node_code or (home / NODE_FOLDER / "node.json").is_file():
             programs.append(edge_program(home, addresses.hub, addresses.live, node_code))
         else:
             console.print(
-                "No edge runs: make a node on the page of nodes, then start again with its code "
-                "in ANLIN_NODE_CODE."
+                "No edge runs: make a community with `anlin found PLAN`, or a node on the page of "
+                "devices, and start again with its code in ANLIN_NODE_CODE."
             )
         return asyncio.run(supervise(home, programs, console, f"Open {addresses.hub_url}"))
 
@@ -162,6 +163,21 @@ def edge_program(home: Path, hub_port: int, live_port: int, node_code: str) -> P
     )
     env = {"ANLIN_NODE_CODE": node_code} if node_code else {}
     return Program("edge", command, env, file=folder / "node.json")
+
+
+def keep_node_code(home: Path, code: str) -> None:
+    """Keep a one-time code for the first start of this machine's edge."""
+    write_private(home / NODE_FOLDER / "code", code.encode())
+
+
+def kept_node_code(home: Path) -> str:
+    """Give the code that waits for the first start, or ""."""
+    folder = home / NODE_FOLDER
+    if (folder / "node.json").is_file():
+        (folder / "code").unlink(missing_ok=True)
+        return ""
+    path = folder / "code"
+    return path.read_text().strip() if path.is_file() else ""
 
 
 def prepare_broker(home: Path, mqtt_port: int) -> None:
