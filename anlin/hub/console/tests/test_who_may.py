@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -143,3 +145,17 @@ def test_the_committee_sees_that_something_changed_but_not_what_about_whom(
     sign_in("meng").post(reverse("people:edit", args=[lin.pk]), {"name": "林安", "note": "喜欢猫"})
     assert "喜欢猫" in sign_in("auditor").get(reverse("audit:changes")).content.decode()
     assert "喜欢猫" not in sign_in("committee").get(reverse("audit:changes")).content.decode()
+
+
+def test_every_page_declares_its_roles_or_why_it_has_none() -> None:
+    bare, count = [], 0
+    for app in ("console", "people", "access", "devices", "audit"):
+        for pattern in import_module(f"anlin.hub.{app}.urls").urlpatterns:
+            count += 1
+            view = pattern.callback
+            if not getattr(view, "allowed_roles", None) and not getattr(
+                view, "public_because", None
+            ):
+                bare.append(pattern.name)
+    assert bare == []
+    assert count > 35
