@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import pkgutil
 import subprocess
 import sys
+
+import structlog
 
 import bench
 from bench.report import Figure, Skipped, kept, say, show, write
@@ -49,6 +52,7 @@ def main() -> int:
     """Run what was asked for; the exit status says whether everything could be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("only", nargs="*", metavar="NAME", help=", ".join(names()))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     chosen = parser.parse_args().only or names()
     if unknown := sorted(set(chosen) - set(names())):
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(names())}")

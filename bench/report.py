@@ -88,7 +88,7 @@ def machine() -> str:
                 model = line.partition(":")[2].strip()
                 break
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    cores = len(os.sched_getaffinity(0))
+    cores = os.cpu_count()
     python = platform.python_version()
     return f"{cores} x {model}, {gib:.0f} GiB, {platform.system()}, Python {python}"
 
