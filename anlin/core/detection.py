@@ -241,9 +241,9 @@ def from_line(line: bytes) -> Message:
     try:
         data = json.loads(line)
     except (ValueError, RecursionError):
-        raise DataError(f"worker message: not JSON: {line[:40]!r}") from None
+        raise DataError(f"worker message: {len(line)} bytes that are not JSON") from None
     if not isinstance(data, dict):
-        raise DataError(f"worker message: not a JSON object: {line[:40]!r}")
+        raise DataError(f"worker message: {len(line)} bytes that are not a JSON object")
     kind = _TYPES.get(str(data.pop("type", "")))
     if kind is None:
         raise DataError(f"worker message: its type is none of {', '.join(_TYPES)}")

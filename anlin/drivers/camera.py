@@ -24,17 +24,7 @@ from anlin.core.device import Command, Read, Refused, Report, WorkerReport
 from anlin.core.policy import Device, Method
 from anlin.drivers.base import Emit, Link, driver
 
-_SETTINGS = (
-    "source",
-    "task",
-    "media",
-    "fps",
-    "threshold",
-    "threshold_model",
-    "margin",
-    "votes",
-    "liveness",
-)
+MAX_RULE_CHARS = 200
 
 
 @driver("camera")
@@ -45,14 +35,17 @@ class Camera:
 
     def __init__(self, device: Device) -> None:
         self.id = device.id
-        given = {name: device.settings[name] for name in _SETTINGS if name in device.settings}
+        given = dict(device.settings)
+        self._point = given.pop("point", None)
+        if not isinstance(self._point, str) or not self._point:
+            raise ValueError(f"device {device.id}: setting 'point' must name an access point")
         try:
-            self._point = str(device.settings["point"])
-            self._configure = from_data(Configure, {"camera": device.id, **given})
-        except KeyError as error:
-            raise ValueError(f"device {device.id}: setting {error} is missing") from error
+            self._configure = from_data(Configure, {**given, "camera": device.id})
         except DataError as error:
-            raise ValueError(f"device {device.id}: {error}") from error
+            raise ValueError(f"device {device.id}: setting {error}") from error
+        for name in ("fps", "votes"):
+            if getattr(self._configure, name) <= 0:
+                raise ValueError(f"device {device.id}: setting {name!r} must be above 0")
         self._life = ""
 
     def serves(self) -> Mapping[str, frozenset[str]]:
@@ -78,7 +71,7 @@ class Camera:
         try:
             message = from_line(line)
         except DataError as error:
-            return Refused(self.id, str(error), line[:80].decode("utf-8", "replace"))
+            return Refused(self.id, str(error)[:MAX_RULE_CHARS])
         match message:
             case FaceSeen():
                 return self._face(message)

@@ -35,9 +35,16 @@ MAX_AGE_MS = 30 * 24 * 3600 * 1000
 RELEASE_LIFE_MS = 3000
 """A relay command that waited longer in a broker's queue must not open anything."""
 
+MAX_SHOWN_CHARS = 120
+
 _METHODS = {
     method.value: method for method in (Method.CARD, Method.SECURE_CARD, Method.PIN, Method.QR)
 }
+
+
+_SETTINGS = {"readers", "inputs", "buttons", "outputs", "media"}
+_SHOWN = ("id", "age_ms", "reader", "method", "input", "level", "button", "active", "occupied")
+"""What a refusal repeats of a message: never `value`, where the PINs are."""
 
 
 class _Wrong(ValueError):
@@ -52,6 +59,9 @@ class MqttGate:
 
     def __init__(self, device: Device) -> None:
         self.id = device.id
+        unknown = set(device.settings) - _SETTINGS
+        if unknown:
+            raise ValueError(f"device {device.id}: setting {min(unknown)!r} is not known")
         self._readers = _names(device, "readers")
         self._inputs = _names(device, "inputs")
         self._buttons = _names(device, "buttons")
@@ -81,6 +91,7 @@ class MqttGate:
     def decode(self, address: str, payload: bytes) -> Report:
         """Read one message; what breaks the profile comes back as `Refused`, never raises."""
         origin = None
+        data: Mapping[str, Any] = {}
         try:
             data = _object(payload)
             if address == "up/state":
@@ -88,11 +99,10 @@ class MqttGate:
             origin = f"{self.id}/{_text(data, 'id', MAX_ID_CHARS)}"
             decode = _DECODERS.get(address)
             if decode is None:
-                raise _Wrong(f"topic {address} is not in the profile")
+                raise _Wrong("not a topic of the profile")
             return decode(self, data, origin)
         except _Wrong as error:
-            shown = payload[:80].decode("utf-8", "replace")
-            return Refused(self.id, f"{address}: {error}", shown, origin)
+            return Refused(self.id, f"{address[:40]}: {error}", _shown(data, payload), origin)
 
     def encode(self, command: Command) -> list[tuple[str, bytes]]:
         """Write a command as (address, payload) messages; none where it is not for us."""
@@ -135,7 +145,7 @@ class MqttGate:
     def _read(self, data: Mapping[str, Any], origin: str) -> Report:
         method = _METHODS.get(_text(data, "method", 20))
         if method is None:
-            raise _Wrong(f"method {data['method']!r} is not one of {sorted(_METHODS)}")
+            raise _Wrong(f"method is not one of {', '.join(_METHODS)}")
         point = _known(self._readers, data, "reader")
         value = _text(data, "value", MAX_VALUE_CHARS)
         return Read(point, method, value, origin, _age_s(data))
@@ -144,7 +154,7 @@ class MqttGate:
         portal = _known(self._inputs, data, "input")
         level = _text(data, "level", 10)
         if level not in set(ContactLevel):
-            raise _Wrong(f"level {level!r} is not one of {[str(x) for x in ContactLevel]}")
+            raise _Wrong(f"level is not one of {', '.join(ContactLevel)}")
         return Contact(portal, ContactLevel(level), origin)
 
     def _button(self, data: Mapping[str, Any], origin: str) -> Report:
@@ -174,7 +184,7 @@ _DECODERS: dict[str, Callable[[MqttGate, Mapping[str, Any], str], Report]] = {
 def _names(device: Device, setting: str) -> dict[str, str]:
     value = device.settings.get(setting, {})
     if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in value.values()):
-        raise ValueError(f"device {device.id}: setting {setting} must map names to ids")
+        raise ValueError(f"device {device.id}: setting {setting!r} must map names to ids")
     return dict(value)
 
 
@@ -190,10 +200,19 @@ def _object(payload: bytes) -> Mapping[str, Any]:
     return data
 
 
+def _shown(data: Mapping[str, Any], payload: bytes) -> str:
+    """Show enough of a refused message to find it by, and no credential."""
+    if not data:
+        return f"{len(payload)} bytes"
+    text = json.dumps({name: data[name] for name in _SHOWN if name in data})
+    return text[:MAX_SHOWN_CHARS]
+
+
 def _text(data: Mapping[str, Any], name: str, limit: int) -> str:
     value = data.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= limit:
-        raise _Wrong(f"{name} must be a text of 1 to {limit} characters")
+    if not isinstance(value, str) or not 0 < len(value) <= limit or not value.isprintable():
+        # Half a surrogate pair is a text to JSON and to no file; nobody types a NUL.
+        raise _Wrong(f"{name} must be a text of 1 to {limit} printable characters")
     return value
 
 
@@ -214,7 +233,7 @@ def _age_s(data: Mapping[str, Any]) -> float:
 def _known(names: Mapping[str, str], data: Mapping[str, Any], name: str) -> str:
     value = _text(data, name, MAX_ID_CHARS)
     if value not in names:
-        raise _Wrong(f"{name} {value!r} is not wired in this device's settings")
+        raise _Wrong(f"{name} is not wired in this device's settings")
     return names[value]
 
 
