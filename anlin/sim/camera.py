@@ -31,6 +31,7 @@ class Camera:
         self._noise = [
             rng.integers(-_NOISE, _NOISE + 1, self._empty.shape, np.int16) for _ in range(4)
         ]
+        self._nobody = [_with_noise(self._empty, noise) for noise in self._noise]
         self._count = 0
 
     def show(self, picture: Picture, seconds: float) -> None:
@@ -51,13 +52,12 @@ class Camera:
         """Give the view now: nobody stands quite still, and no sensor is without noise."""
         now = time.monotonic()
         self._count += 1
-        noise = self._noise[self._count % len(self._noise)]
-        scene = self._empty
-        if now < self._until:
-            angle = 2 * math.pi * now / _SWAY_PERIOD_S
-            sway = (round(_SWAY_PX * math.sin(angle / 2)), round(_SWAY_PX * math.sin(angle)))
-            scene = np.roll(self._scene, sway, axis=(0, 1))
-        return np.asarray(np.clip(scene + noise, 0, 255), np.uint8)
+        turn = self._count % len(self._noise)
+        if now >= self._until:
+            return self._nobody[turn]
+        angle = 2 * math.pi * now / _SWAY_PERIOD_S
+        sway = (round(_SWAY_PX * math.sin(angle / 2)), round(_SWAY_PX * math.sin(angle)))
+        return _with_noise(np.roll(self._scene, sway, axis=(0, 1)), self._noise[turn])
 
 
 def compose(empty: Picture, picture: Picture) -> Picture:
@@ -70,6 +70,10 @@ def compose(empty: Picture, picture: Picture) -> Picture:
     scene = empty.copy()
     scene[top : top + size[1], left : left + size[0]] = fitted
     return scene
+
+
+def _with_noise(scene: Picture, noise: NDArray[np.int16]) -> Picture:
+    return np.asarray(np.clip(scene + noise, 0, 255), np.uint8)
 
 
 def _background(size: tuple[int, int]) -> Picture:

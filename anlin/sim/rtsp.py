@@ -29,7 +29,7 @@ Draw = Callable[[], Picture]
 """Gives the camera's view now: (H, W, 3) uint8 RGB, always of one size."""
 
 HOST = "127.0.0.1"
-FPS = 10
+FPS = 8
 KEY_FRAME_EVERY_S = 2
 BIT_RATE = 1_500_000
 MAX_RTP_BYTES = 1400
@@ -170,10 +170,13 @@ class _Stream:
             await asyncio.sleep(due - time.monotonic())
             wants_key = any(viewer.wants_key_frame for viewer in self.viewers)
             timestamp = int(time.monotonic() * _CLOCK_HZ)
-            picture = self._draw()
-            units, is_key = await asyncio.to_thread(self._encoder.encode, picture, wants_key)
+            units, is_key = await asyncio.to_thread(self._next, wants_key)
             for viewer in list(self.viewers):
                 viewer.send(units, is_key, timestamp)
+
+    def _next(self, wants_key: bool) -> tuple[list[bytes], bool]:
+        """Draw and encode, away from the loop that carries everybody's packets."""
+        return self._encoder.encode(self._draw(), wants_key)
 
 
 class _Encoder:
