@@ -197,6 +197,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
             str(web),
             "--workers",
             "1",
+            "--blocking-threads",
+            "1",
             "--no-access-log",
             "anlin.hub.wsgi:application",
         ],
