@@ -198,12 +198,15 @@ class _Link(ReaderAdapter):  # type: ignore[misc]  # amqtt has no types
         self._at = 0
         self._reader = reader
         self._fetching: asyncio.Task[bytes] | None = None
+        self._is_over = False
         # [MQTT-3.1.2-24] one and a half times the keep alive
         self._silence_s = 1.5 * min(keep_alive or MAX_KEEP_ALIVE_S, MAX_KEEP_ALIVE_S)
 
     async def read(self, n: int = -1) -> bytes:
         """Give the next `n` bytes of the current packet; empty at the end of the connection."""
         if self._at >= len(self._packet):
+            if self._is_over:
+                return b""
             if self._fetching is None:
                 self._fetching = asyncio.create_task(self._fetch())
             # Shielded, because amqtt gives up waiting now and then, and half a packet that was
@@ -218,14 +221,13 @@ class _Link(ReaderAdapter):  # type: ignore[misc]  # amqtt has no types
 
     def feed_eof(self) -> None:
         """End the connection as its peer would."""
-        self._reader.feed_eof()
+        self._is_over = True
+        if self._fetching is not None:
+            self._fetching.cancel()
 
     async def stop(self) -> None:
         """End the connection and wait until the broker has let it go."""
-        with contextlib.suppress(AssertionError):
-            self._reader.feed_eof()
-        if self._fetching is not None:
-            self._fetching.cancel()
+        self.feed_eof()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_WAIT_S):
                 await self.is_done.wait()
