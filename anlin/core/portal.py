@@ -286,10 +286,15 @@ def _granted(portal: Portal, status: Status, grant: Granted, at: datetime) -> St
         opened = replace(status, opened_at=at, suspect_at=None)
         return replace(opened, is_prealarm=False, is_authorised=True), effects
     until = at + timedelta(seconds=portal.grant_s)
-    return (
-        replace(status, grant=grant, grant_until=until),
-        (Unlock(seconds, grant.cause, grant.id),),
-    )
+    after = replace(status, grant=grant, grant_until=until)
+    return after, (*_unsettled(status), Unlock(seconds, grant.cause, grant.id))
+
+
+def _unsettled(status: Status) -> tuple[Effect, ...]:
+    """Settle a grant that something else overtakes: nobody was seen walking through."""
+    if status.grant is None:
+        return ()
+    return (Happened(EventKind.ACCESS_NOT_TAKEN, {"release": status.grant.id}),)
 
 
 def _contact(portal: Portal, status: Status, level: ContactLevel, at: datetime) -> Step:
@@ -335,7 +340,10 @@ def _closed(status: Status, before: ContactLevel | None) -> Step:
         effects.append(Happened(EventKind.DOOR_FORCED_CLEARED))
     if status.opened_at is not None and status.suspect_at is None:
         effects.append(Happened(EventKind.DOOR_CLOSED))
-    if before is not None and status.holds_unlocked is None and status.grant is None:
+    if status.holds_unlocked is not None and before is None:
+        # Just started: what held the portal in the last life holds it still.
+        effects.append(Unlock(None, status.holds_unlocked))
+    elif status.holds_unlocked is None and status.grant is None:
         effects.append(Lock())
     return (
         replace(
@@ -370,7 +378,12 @@ def _restore(status: Status, by: str, at: datetime) -> Step:
 def _lockdown(status: Status, given: Lockdown, at: datetime) -> Step:
     if given.is_active == status.lockdown:
         return status, ()
-    after, effects = _hold(status, replace(status, lockdown=given.is_active), at, by=given.by)
+    wanted = replace(status, lockdown=given.is_active)
+    after, effects = _hold(status, wanted, at, by=given.by)
+    if given.is_active and after.grant is not None and not after.fire_latched:
+        bolt = () if after.is_open else (Lock(),)
+        effects = (*bolt, *effects, *_unsettled(after))
+        after = replace(after, grant=None, grant_until=None)
     kind = EventKind.LOCKDOWN_STARTED if given.is_active else EventKind.LOCKDOWN_ENDED
     return after, (*effects, Happened(kind, {"by": given.by}))
 
@@ -397,9 +410,8 @@ def _hold(before: Status, after: Status, at: datetime, *, by: str) -> Step:
         unlocked = Happened(EventKind.PORTAL_UNLOCKED, {"cause": now.value, "by": by})
         return replace(after, suspect_at=None), (Unlock(None, now), unlocked)
     effects: list[Effect] = [Happened(EventKind.PORTAL_LOCKED, {"by": by})]
-    if after.grant is not None:
-        effects.append(Happened(EventKind.ACCESS_NOT_TAKEN, {"release": after.grant.id}))
-        after = replace(after, grant=None, grant_until=None)
+    effects += _unsettled(after)
+    after = replace(after, grant=None, grant_until=None)
     if after.is_open:
         return replace(after, opened_at=at), tuple(effects)
     return after, (Lock(), *effects)

@@ -244,9 +244,38 @@ def test_a_door_that_was_open_before_we_looked_is_found_open_not_forced():
     assert kinds(door.at(30, TICK)) == [K.DOOR_PREALARM, K.DOOR_HELD]
 
 
-def test_the_first_reading_of_a_closed_door_says_nothing():
+def test_the_first_reading_of_a_closed_door_locks_what_the_last_life_may_have_left_open():
     door = Door(closed=False)
-    assert door.at(0, CLOSED) == ()
+    assert door.at(0, CLOSED) == (Lock(),)
+
+
+def test_the_first_reading_leaves_a_release_that_is_under_way():
+    door = Door(closed=False)
+    door.at(0, LIN_ENTERS)
+    assert door.at(1, CLOSED) == ()
+
+
+def test_what_held_the_portal_before_a_restart_holds_it_again():
+    door = Door(closed=False)
+    door.status = Status(fire_latched=True)
+    assert door.at(0, CLOSED) == (Unlock(None, Cause.FIRE),)
+
+
+def test_a_lockdown_takes_back_a_release_that_nobody_has_used_yet():
+    door = Door()
+    door.at(0, LIN_ENTERS)
+    effects = door.at(1, LOCKDOWN)
+    assert effects[0] == Lock()
+    assert kinds(effects) == [K.ACCESS_NOT_TAKEN, K.LOCKDOWN_STARTED]
+    assert door.state is S.LOCKDOWN
+
+
+def test_a_second_release_settles_the_first_as_not_taken():
+    door = Door()
+    door.at(0, LIN_ENTERS)
+    effects = door.at(1, WANG_ENTERS)
+    assert effects[0] == Happened(K.ACCESS_NOT_TAKEN, {"release": "lin-1"})
+    assert door.at(2, OPEN) == (Happened(K.ACCESS_TAKEN, {"release": "wang-1"}),)
 
 
 # The contact's wire
