@@ -1,7 +1,7 @@
 """Pages, API and uploads from edges: one thread for each worker.
 
     granian --interface wsgi --blocking-threads 1 anlin.hub.wsgi:application
-."""
+"""
 
 from __future__ import annotations
 
