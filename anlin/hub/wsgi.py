@@ -1,7 +1,4 @@
-"""Pages, API and uploads from edges: one thread for each worker.
-
-    granian --interface wsgi --blocking-threads 1 anlin.hub.wsgi:application
-"""
+"""Pages, API and uploads from edges; granian serves it, one thread for each worker."""
 
 from __future__ import annotations
 
