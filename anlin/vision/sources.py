@@ -226,6 +226,7 @@ def _rtsp(source: str, put: Put, leave: threading.Event) -> None:
         "flags": "low_delay",
         # The answer to DESCRIBE says what comes; waiting for five seconds of it opens late.
         "analyzeduration": "500000",
+        "fpsprobesize": "0",
         "timeout": str(int(STALL_S * 1_000_000)),
     }
     try:

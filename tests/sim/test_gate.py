@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from jsonschema import Draft202012Validator
 
-from anlin.core.device import Acknowledge, Refused, Release, Secure, Show
+from anlin.core.device import Acknowledge, AskLevels, Refused, Release, Secure, Show
 from anlin.core.policy import Device
 from anlin.drivers.mqtt_gate import MqttGate
 from anlin.sim import gate as module
@@ -126,6 +126,7 @@ async def test_the_last_will_fits_too(site: BrokerSite) -> None:
         Show("p-in", "granted", "林先生,请进", "请进", True),
         Show("p-in", "credential_unknown", "未获授权"),
         Acknowledge("gate-1", "gate-1/7-1"),
+        AskLevels("gate-1"),
     ],
 )
 def test_what_the_driver_commands_fits_the_profile(command: Any) -> None:
