@@ -177,12 +177,12 @@ async def _lane(home: Path, opening: Opening) -> AsyncIterator[Lane]:
         await _until_watching(process.log, path, tier)
         yield Lane(tier, site, process, path, camera)
     finally:
-        if process is not None:
-            await asyncio.to_thread(process.stop)
-        site.broker.stop()
         server.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await server
+        if process is not None:
+            await asyncio.to_thread(process.stop)
+        site.broker.stop()
 
 
 async def measure(home: Path, lanes: Sequence[Opening], passers: Iterable[Passer]) -> list[Lane]:
