@@ -13,6 +13,7 @@ from rich.console import Console
 
 from anlin import __version__, up
 from anlin.sim import demo as simulated
+from anlin.sim import hands
 from anlin.vision.cli import app as models
 
 app = typer.Typer(
@@ -62,6 +63,23 @@ def demo(
 ) -> None:
     """Run everything with a simulated community, and tell a morning at its gates."""
     raise typer.Exit(_told(lambda: simulated.run(home, once=once)))
+
+
+@app.command()
+def show(
+    method: Annotated[str, typer.Argument(help="card, qr, face or plate.")],
+    value: Annotated[str, typer.Argument(help="Card number, pass text, or a picture's path.")],
+    at: Annotated[str, typer.Option(help="Which gate: north, south, lane, door-1 …")] = "north",
+    home: Home = _HOME,
+) -> None:
+    """Show something of your own at a gate of the running demo."""
+    if method in ("face", "plate"):
+        value = str(Path(value).resolve())
+    try:
+        typer.echo(hands.ask(home.resolve(), method, value, at))
+    except hands.HandsError as error:
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(1) from error
 
 
 @app.command()

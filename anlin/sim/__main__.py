@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 from rich.console import Console
 
-from anlin.sim import faces, plates, prepare, town
+from anlin.sim import faces, hands, plates, prepare, town
 from anlin.sim.camera import GATE_SIZE, LANE_SIZE, Camera
 from anlin.sim.cut import HOST, Cable
 from anlin.sim.gate import Gate
@@ -71,11 +71,13 @@ async def _run(given: argparse.Namespace) -> int:
             jobs = [
                 group.create_task(RtspServer(streams).run(given.rtsp)),
                 group.create_task(site.watcher.run()),
+                group.create_task(hands.serve(site)),
                 *(group.create_task(cable.run()) for cable in site.cables),
                 *(group.create_task(gate.run()) for gate in site.gates.values()),
             ]
             failures = await _morning(site, console)
             if not given.once:
+                console.print("Your turn: [bold]anlin show card[/] NUMBER, or face, plate, qr.")
                 console.print("[dim]The day goes on quietly. Ctrl-C ends it.[/]")
                 await quiet_life(site, console)
             for job in jobs:
