@@ -287,7 +287,9 @@ def _granted(portal: Portal, status: Status, grant: Granted, at: datetime) -> St
         return replace(opened, is_prealarm=False, is_authorised=True), effects
     until = at + timedelta(seconds=portal.grant_s)
     after = replace(status, grant=grant, grant_until=until)
-    return after, (*_unsettled(status), Unlock(seconds, grant.cause, grant.id))
+    is_again = status.grant is not None and status.grant.id == grant.id
+    overtaken = () if is_again else _unsettled(status)
+    return after, (*overtaken, Unlock(seconds, grant.cause, grant.id))
 
 
 def _unsettled(status: Status) -> tuple[Effect, ...]:

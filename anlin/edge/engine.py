@@ -91,7 +91,8 @@ class Engine:
         self._online: dict[str, bool] = {}
         self._cameras: dict[str, str] = {}
         self._fires: set[str] = set()
-        self._waiting_plates: dict[str, tuple[device.Read, datetime]] = {}
+        self._waiting_plates: dict[tuple[str, str], tuple[device.Read, datetime]] = {}
+        """By access point and plate, the first in line first."""
         self._first_factors: dict[str, FirstFactor] = {}
         self._pass_uses = Counter(journal.pass_uses())
         self._refused: Counter[str] = Counter()
@@ -194,9 +195,7 @@ class Engine:
                 due = portal.next_deadline(record, status)
                 if due is not None and now >= due:
                     self._carry_out(self._step(id_, portal.Tick(), now), None)
-        for point, (_, read_at) in list(self._waiting_plates.items()):
-            if now - read_at > PLATE_WAIT:
-                del self._waiting_plates[point]
+        self._forget_plates(now)
         if self._unsaved and self._is_saving:
             self._save()
 
@@ -283,7 +282,7 @@ class Engine:
 
     def _remember_grant(self, decision: Decision, presentation: Presentation) -> None:
         self._first_factors.pop(decision.point, None)
-        self._waiting_plates.pop(decision.point, None)
+        self._waiting_plates.pop((decision.point, presentation.value), None)
         if decision.reason is Reason.GRANTED and presentation.leave is not None:
             self._pass_uses[presentation.leave.id] += 1
 
@@ -294,7 +293,8 @@ class Engine:
             first = FirstFactor(decision.holder, decision.method, decision.level, now)
             self._first_factors[decision.point] = first
         elif decision.reason is Reason.VEHICLE_NOT_PRESENT:
-            self._waiting_plates[decision.point] = (replace(report, origin=None), now)
+            key = (decision.point, presentation.value)
+            self._waiting_plates[key] = (replace(report, origin=None), now)
 
     def _decision_data(
         self, decision: Decision, presentation: Presentation, report: device.Read
@@ -401,14 +401,26 @@ class Engine:
         kind = EventKind.VEHICLE_ARRIVED if report.is_occupied else EventKind.VEHICLE_LEFT
         outcome = _Outcome([self._draft(kind, report.portal, now, {})])
         if report.is_occupied:
-            for point in self._points_of(report.portal):
-                report_, read_at = self._waiting_plates.pop(point.id, (None, now))
-                if report_ is not None and now - read_at <= PLATE_WAIT:
-                    age_s = report_.age_s + (now - read_at).total_seconds()
-                    again = self._read(replace(report_, age_s=age_s), now)
-                    outcome.drafts += again.drafts
-                    outcome.commands += again.commands
+            again = self._first_waiting(report.portal, now)
+            outcome.drafts += again.drafts
+            outcome.commands += again.commands
         return outcome
+
+    def _first_waiting(self, portal_id: str, now: datetime) -> _Outcome:
+        """Decide on the plate that has waited longest for a car to drive up; it is the car's."""
+        self._forget_plates(now)
+        for key, (report, read_at) in self._waiting_plates.items():
+            point = self.policy.points.get(key[0])
+            if point is not None and point.portal == portal_id:
+                del self._waiting_plates[key]
+                age_s = report.age_s + (now - read_at).total_seconds()
+                return self._read(replace(report, age_s=age_s), now)
+        return _Outcome()
+
+    def _forget_plates(self, now: datetime) -> None:
+        for key, (_, read_at) in list(self._waiting_plates.items()):
+            if now - read_at > PLATE_WAIT:
+                del self._waiting_plates[key]
 
     def _tamper(self, report: device.Tampered, now: datetime) -> _Outcome:
         if self._tampered.get(report.device, False) == report.is_active:

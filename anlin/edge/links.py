@@ -20,6 +20,11 @@ log = structlog.get_logger(__name__)
 
 TOPIC = "anlin/v1"
 
+STATE = "up/state"
+
+MAX_DEVICES = 2000
+"""Links kept at most; the broker takes as many connections."""
+
 MAX_WAITING = 1000
 """Messages of one device that wait for its driver. A device re-sends what is dropped here."""
 
@@ -97,31 +102,54 @@ class MqttBus:
 
     def _pass_on(self, message: aiomqtt.Message) -> None:
         parts = str(message.topic).split("/", 3)
-        link = self._links.get(parts[2]) if len(parts) == 4 else None
-        if link is None or not isinstance(message.payload, bytes | bytearray):
-            log.warning("message_for_nobody", device=parts[2][:64] if len(parts) > 2 else "")
+        if len(parts) != 4 or not isinstance(message.payload, bytes | bytearray):
             return
-        link.receive(parts[3], bytes(message.payload))
+        device, address = parts[2], parts[3]
+        link = self._links.get(device)
+        if link is None and address == STATE and len(self._links) < MAX_DEVICES:
+            # Kept by the broker and said once: a device record may come later than this.
+            link = self.link(device)
+        if link is None:
+            log.warning("message_for_nobody", device=device[:64])
+        else:
+            link.receive(address, bytes(message.payload))
 
 
 class MqttLink:
-    """One device's topics: addresses are what follows its id, such as "up/read"."""
+    """One device's topics: addresses are what follows its id, such as "up/read".
+
+    What comes while no driver listens is dropped, but for the device's state: a read that waited
+    here would look fresh. The device says it again, and says how old it is.
+    """
 
     def __init__(self, bus: MqttBus, device: str) -> None:
         self._bus = bus
         self._device = device
-        self._waiting: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(MAX_WAITING)
+        self._state: bytes | None = None
+        self._waiting: asyncio.Queue[tuple[str, bytes]] | None = None
 
     def receive(self, address: str, payload: bytes) -> None:
         """Take a message for the driver; drop it where the driver is too far behind."""
+        if address == STATE:
+            self._state = payload
+        if self._waiting is None:
+            return
         try:
             self._waiting.put_nowait((address, payload))
         except asyncio.QueueFull:
             log.warning("device_too_fast", device=self._device)
 
     async def __aiter__(self) -> AsyncIterator[tuple[str, bytes]]:
-        while True:
-            yield await self._waiting.get()
+        waiting: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(MAX_WAITING)
+        self._waiting = waiting
+        try:
+            if self._state is not None:
+                yield STATE, self._state
+            while True:
+                yield await waiting.get()
+        finally:
+            if self._waiting is waiting:
+                self._waiting = None
 
     async def send(self, address: str, payload: bytes) -> None:
         await self._bus.publish(f"{TOPIC}/{self._device}/{address}", payload)

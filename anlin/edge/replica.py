@@ -6,6 +6,7 @@ which it fell. A delta is applied in memory and on disk, or in neither.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Mapping
@@ -146,7 +147,8 @@ class Replica:
         except sqlite3.Error as error:
             raise ReplicaError(f"replica {self.path}: {error}") from error
         finally:
-            self._db.execute("PRAGMA synchronous=FULL")
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("PRAGMA synchronous=FULL")
 
     def close(self) -> None:
         """Close the file."""
