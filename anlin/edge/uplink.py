@@ -15,6 +15,7 @@ import httpx
 import structlog
 
 from anlin.core.codec import DataError, canonical_json, from_data, to_data
+from anlin.core.event import Event
 from anlin.core.sync import (
     BEAT_S,
     MAX_BATCH_EVENTS,
@@ -79,24 +80,30 @@ class Outbox:
                 await asyncio.sleep(POLL_S)
 
     async def step(self) -> bool:
-        """Send one batch and the pictures at hand; True where there was something to send."""
-        pictures = await self._send_pictures()
-        return await self._send_events() or pictures
+        """Send one batch and the pictures at hand; True where there was something to send.
+
+        Raises:
+            HubError: refused, or answered strangely.
+            httpx.HTTPError: the hub can't be reached.
+            JournalError: the journal can't be read.
+        """
+        events = await self._send_events()
+        return await self._send_pictures() or events
 
     async def close(self) -> None:
         """Let go of the connection."""
         await self._client.aclose()
 
     async def _send_events(self) -> bool:
-        events = self._journal.read(self._journal.acked, MAX_BATCH_EVENTS)
+        # In a thread: five hundred events are some twenty milliseconds, and a door may not wait.
+        events, content = await asyncio.to_thread(self._next_batch)
         if not events:
             return False
-        batch = Batch(self._journal.node, tuple(events), self._rules_as_of())
         answer = await self._client.post(
-            "/sync/v1/events",
-            content=canonical_json(to_data(batch)),
-            headers={"Content-Type": "application/json"},
+            "/sync/v1/events", content=content, headers={"Content-Type": "application/json"}
         )
+        if answer.status_code == httpx.codes.CONFLICT and self._go_back(answer):
+            return True
         if answer.status_code != httpx.codes.OK:
             raise HubError(f"hub refused events from {events[0].seq}: {_rule(answer)}")
         try:
@@ -110,10 +117,31 @@ class Outbox:
         self._journal.acknowledge(min(committed.seq, events[-1].seq))
         return True
 
+    def _next_batch(self) -> tuple[list[Event], bytes]:
+        events = self._journal.read(self._journal.acked, MAX_BATCH_EVENTS)
+        batch = Batch(self._journal.node, tuple(events), self._rules_as_of())
+        return events, canonical_json(to_data(batch))
+
+    def _go_back(self, answer: httpx.Response) -> bool:
+        """Send again what the hub has lost, as one that was restored from a backup has."""
+        try:
+            expected = int(answer.json()["expected"])
+            if expected > self._journal.acked:
+                return False
+            self._journal.rewind(expected - 1)
+        except (ValueError, KeyError, TypeError):
+            return False
+        log.warning("hub_lost_events", sends_again_from=expected)
+        return True
+
     async def _send_pictures(self) -> bool:
         pictures = sorted(self._media.glob("*.jpg"))[:MAX_PICTURES_A_TURN]
         for picture in pictures:
-            content = await asyncio.to_thread(picture.read_bytes)
+            try:
+                content = await asyncio.to_thread(picture.read_bytes)
+            except OSError as error:
+                log.error("picture_unreadable", error=str(error))
+                continue
             answer = await self._client.put(
                 f"/sync/v1/media/{picture.name}",
                 content=content,
