@@ -1,4 +1,4 @@
-"""The `anlin` command."""
+"""The `anlin` command. What a command alone needs is imported when it runs: help comes at once."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import typer
 from rich.console import Console
 
 from anlin import __version__, up
-from anlin.sim import demo as simulated
-from anlin.sim import hands
 from anlin.vision.cli import app as models
 
 app = typer.Typer(
@@ -62,6 +60,8 @@ def demo(
     once: Annotated[bool, typer.Option(help="Tell the story, then stop.")] = False,
 ) -> None:
     """Run everything with a simulated community, and tell a morning at its gates."""
+    from anlin.sim import demo as simulated
+
     raise typer.Exit(_told(lambda: simulated.run(home, once=once)))
 
 
@@ -73,6 +73,8 @@ def show(
     home: Home = _HOME,
 ) -> None:
     """Show something of your own at a gate of the running demo."""
+    from anlin.sim import hands
+
     if method in ("face", "plate"):
         value = str(Path(value).resolve())
     try:
