@@ -35,6 +35,8 @@ class _Running:
     record: Device
     driver: Driver
     link: Link
+    serves: Mapping[str, frozenset[str]]
+    """What the driver said when it started: every command asks it of every device."""
 
 
 class Devices:
@@ -67,7 +69,7 @@ class Devices:
     def portals(self, device: str | None = None) -> frozenset[str]:
         """Name the portals that this node's devices serve, or one of them."""
         served = (
-            running.driver.serves()["portals"]
+            running.serves["portals"]
             for id_, running in self._running.items()
             if device in (None, id_)
         )
@@ -105,10 +107,10 @@ class Devices:
             return
         if driver.LINK == "worker":
             worker = WorkerLink(record.id)
-            running = _Running(record, driver, worker)
+            running = _Running(record, driver, worker, driver.serves())
             self._supervisor.keep(record.id, lambda: self._run_worker(running, worker))
         else:
-            running = _Running(record, driver, self._bus.link(record.id))
+            running = _Running(record, driver, self._bus.link(record.id), driver.serves())
             self._supervisor.keep(record.id, lambda: driver.run(running.link, self._emit))
         self._running[record.id] = running
 
@@ -136,12 +138,11 @@ class Devices:
 
 
 def _is_for(running: _Running, command: Command) -> bool:
-    serves = running.driver.serves()
     match command:
         case Release() | Secure():
-            return command.portal in serves["portals"]
+            return command.portal in running.serves["portals"]
         case Show():
-            return command.point in serves["points"]
+            return command.point in running.serves["points"]
         case Acknowledge() | AskLevels():
             return command.device == running.record.id
         case GalleryAdd() | GalleryRemove():
