@@ -78,6 +78,9 @@ class MqttBus:
                 timeout=PUBLISH_TIMEOUT_S,
             ) as client:
                 await client.subscribe(f"{TOPIC}/+/up/#", qos=1)
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise asyncio.CancelledError  # swallowed on the way; see CANCEL_AGAIN_S
                 self._client = client
                 self._on_change(True, "")
                 async for message in client.messages:

@@ -17,6 +17,11 @@ HEALTHY_AFTER_S = 60.0
 """A task that ran this long begins again with the first wait."""
 
 
+CANCEL_AGAIN_S = 5.0
+"""A cancellation can get lost: in Python 3.11 `wait_for` swallows one that comes with its result.
+Longer than a camera worker has to end."""
+
+
 class Supervisor:
     """A group of named tasks that come back."""
 
@@ -45,11 +50,12 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Cancel everything and wait until it has ended."""
-        tasks = list(self._tasks.values())
+        tasks = set(self._tasks.values())
         self._tasks.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=CANCEL_AGAIN_S)
 
     async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         wait_s = FIRST_WAIT_S

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,7 +36,9 @@ class FakeHub:
     asked: list[str] = field(default_factory=list)
     instead: list[Answer] = field(default_factory=list)
     """Answers to give before it behaves again, the first first."""
-    _lines: queue.Queue[bytes | None] = field(default_factory=queue.Queue)
+    _lines: deque[bytes | None] = field(default_factory=deque)
+    _streams: int = 0
+    _changed: threading.Condition = field(default_factory=threading.Condition)
 
     @property
     def seq(self) -> int:
@@ -44,17 +46,36 @@ class FakeHub:
         return max(self.events, default=0)
 
     def send_down(self, *messages: Down) -> None:
-        """Say something on the down-stream."""
+        """Say something on the down-stream, the one that was opened last."""
         for message in messages:
-            self._lines.put(json.dumps(to_down(message)).encode() + b"\n")
+            self._put(json.dumps(to_down(message)).encode() + b"\n")
 
     def send_line(self, line: bytes) -> None:
         """Say anything at all on the down-stream."""
-        self._lines.put(line)
+        self._put(line)
 
     def end_down(self) -> None:
         """End the down-stream that is open, or the next."""
-        self._lines.put(None)
+        self._put(None)
+
+    def _put(self, line: bytes | None) -> None:
+        with self._changed:
+            self._lines.append(line)
+            self._changed.notify_all()
+
+    def _stream(self) -> Iterator[bytes]:
+        """Yield the lines of one down-stream, until it is ended or another is opened."""
+        with self._changed:
+            self._streams += 1
+            mine = self._streams
+            self._changed.notify_all()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._lines or mine != self._streams)
+                line = self._lines.popleft() if mine == self._streams else None
+            if line is None:
+                return
+            yield line
 
     def _take(self, batch: dict[str, Any]) -> Answer:
         seqs = [event["seq"] for event in batch["events"]]
@@ -88,7 +109,7 @@ def running_hub(port: int = 0) -> Iterator[FakeHub]:
             self.send_response(200)
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            while (line := hub._lines.get()) is not None:
+            for line in hub._stream():
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
             self.wfile.write(b"0\r\n\r\n")
 

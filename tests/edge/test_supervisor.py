@@ -168,3 +168,23 @@ async def test_stop_waits_until_everything_has_ended() -> None:
     await real_sleep(0)
     await supervisor.stop()
     assert len(ended) == 5
+
+
+async def test_a_cancellation_that_got_lost_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CANCEL_AGAIN_S", 0.02)
+    cancelled = []
+
+    async def deaf() -> None:
+        while True:
+            try:
+                await real_sleep(60)
+            except asyncio.CancelledError:
+                cancelled.append(1)
+                if len(cancelled) == 3:
+                    raise
+
+    supervisor = Supervisor()
+    supervisor.keep("mqtt", deaf)
+    await real_sleep(0)
+    await asyncio.wait_for(supervisor.stop(), 5)
+    assert len(cancelled) == 3

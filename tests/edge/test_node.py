@@ -1,0 +1,461 @@
+"""A node as it runs: real processes for broker and edge, real MQTT, kill -9, and nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+import pytest_asyncio
+
+from anlin.core import sync
+from anlin.core.event import Draft, Event, EventKind
+from anlin.core.policy import Delta
+from anlin.edge.journal import Journal
+from anlin.edge.replica import Replica
+from anlin.testing import cast
+from anlin.testing.broker import free_port
+from anlin.testing.hub import TOKEN, FakeHub, running_hub
+from anlin.wire.keys import new_sealing_key
+from anlin.wire.mqtt_users import Role, new_password, new_user, to_json
+
+START_S = 30.0
+"""For a start of Python on a machine that does a dozen things at once."""
+
+pytestmark = pytest.mark.e2e
+
+
+@dataclass
+class Process:
+    """A process of ours and what it printed."""
+
+    process: asyncio.subprocess.Process
+    lines: list[str] = field(default_factory=list)
+    _reading: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(cls, *arguments: str) -> Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-u",
+            "-m",
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        self = cls(process)
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.lines.append(line.decode())
+
+    async def printed(self, text: str) -> None:
+        async with asyncio.timeout(START_S):
+            while not any(text in line for line in self.lines):
+                assert self.process.returncode is None, "".join(self.lines)
+                await asyncio.sleep(0.02)
+
+    async def end(self, number: signal.Signals) -> int:
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        async with asyncio.timeout(15):
+            status = await self.process.wait()
+            if self._reading is not None:
+                await self._reading
+        return status
+
+
+@dataclass
+class Site:
+    """A home folder, a broker that runs, and a gate that signs in."""
+
+    home: Path
+    port: int = 0
+    password: str = ""
+    running: list[Process] = field(default_factory=list)
+
+    async def edge(self, hub: str = "http://127.0.0.1:1") -> Process:
+        edge = await Process.start("anlin.edge", "--home", str(self.home), "--hub", hub)
+        self.running.append(edge)
+        await edge.printed("event=ready")
+        return edge
+
+    def gate(self) -> aiomqtt.Client:
+        return aiomqtt.Client(
+            "127.0.0.1",
+            self.port,
+            username="gate-1",
+            password=self.password,
+            identifier="gate-1",
+            timeout=5,
+        )
+
+    def events(self, *kinds: EventKind) -> list[Event]:
+        """What the journal holds, read without disturbing who writes it."""
+        path = self.home / "journal.sqlite3"
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            rows = db.execute("SELECT kind FROM event").fetchall()
+        assert rows
+        copy = self.home / "copy" / str(time.monotonic_ns()) / path.name
+        copy.parent.mkdir(parents=True)
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            db.execute("VACUUM INTO ?", (str(copy),))
+        journal = Journal(copy, "node-1", ballast=0)
+        assert list(journal.verify()) == []
+        events = journal.read(0, 100_000)
+        journal.close()
+        return [event for event in events if not kinds or event.kind in kinds]
+
+    async def happened(self, kind: EventKind, count: int = 1) -> list[Event]:
+        async with asyncio.timeout(START_S):
+            while len(found := self.events(kind)) < count:  # noqa: ASYNC110  another process
+                await asyncio.sleep(0.05)
+        return found
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The home of a node that is enrolled and holds the cast's policy; its broker is not there."""
+    home = tmp_path / "edge"
+    replica = Replica(home / "replica.sqlite3")
+    replica.apply(cast.snapshot())
+    replica.close()
+    write(home / "mqtt.json", {"host": "127.0.0.1", "port": 1, "user": "edge-1", "password": "p"})
+    identity = {"node": "node-1", "name": "东门", "community": "oasis", "token": TOKEN}
+    write(home / "node.json", {**identity, "sealing_key": new_sealing_key()})
+    return home
+
+
+@pytest_asyncio.fixture
+async def site(home: Path, tmp_path: Path) -> AsyncIterator[Site]:
+    port = free_port()
+    passwords = {"gate-1": new_password(), "edge-1": new_password()}
+    folder = tmp_path / "state" / "broker"
+    folder.mkdir(parents=True)
+    for file, name, role in (
+        ("devices", "gate-1", Role.DEVICE),
+        ("edges", "edge-1", Role.EDGE),
+    ):
+        users = {name: new_user(name, passwords[name], role)}
+        (folder / f"{file}.json").write_bytes(to_json(users))
+    broker_ = {"host": "127.0.0.1", "port": port, "user": "edge-1"}
+    write(home / "mqtt.json", {**broker_, "password": passwords["edge-1"]})
+    broker = await Process.start(
+        "anlin.edge.broker", "--home", str(tmp_path / "state"), "--port", str(port)
+    )
+    site = Site(home, port, passwords["gate-1"], [broker])
+    await broker.printed("broker_ready")
+    yield site
+    for process in reversed(site.running):
+        if process.process.returncode is None:
+            await process.end(signal.SIGKILL)
+
+
+def write(path: Path, data: Any) -> None:
+    path.write_text(json.dumps(data))
+
+
+TOP = "anlin/v1/gate-1"
+
+
+async def say(gate: aiomqtt.Client, topic: str, data: Any, *, retain: bool = False) -> None:
+    payload = data if isinstance(data, bytes) else json.dumps(data).encode()
+    await gate.publish(f"{TOP}/up/{topic}", payload, qos=1, retain=retain)
+
+
+async def hear(gate: aiomqtt.Client, topic: str, wait_s: float = 15.0) -> dict[str, Any]:
+    """Wait for the next message of one topic."""
+    async with asyncio.timeout(wait_s):
+        async for message in gate.messages:
+            if str(message.topic) == f"{TOP}/down/{topic}":
+                assert isinstance(message.payload, bytes)
+                data: dict[str, Any] = json.loads(message.payload)
+                return data
+    raise AssertionError("the broker ended the connection")
+
+
+async def meet(gate: aiomqtt.Client) -> None:
+    """Connect as a gate does, and wait until the edge has noticed."""
+    await gate.subscribe(f"{TOP}/down/#", qos=1)
+    await say(gate, "state", {"online": True, "firmware": "t", "boot": 1}, retain=True)
+    await hear(gate, "levels")
+
+
+def card(number: int, value: str = "04A1B2C3", age_ms: int = 0) -> dict[str, Any]:
+    return {
+        "id": f"1-{number}",
+        "age_ms": age_ms,
+        "reader": "in",
+        "method": "card",
+        "value": value,
+    }
+
+
+async def test_a_card_opens_with_the_hub_away_and_a_stop_leaves_nothing_behind(
+    site: Site,
+) -> None:
+    edge = await site.edge()
+    async with site.gate() as gate:
+        await meet(gate)
+        await say(gate, "read", card(1))
+        relay = await hear(gate, "relay")
+        screen = await hear(gate, "screen")
+        assert (relay["output"], relay["action"], relay["ms"]) == ("door", "release", 5000)
+        assert screen["text"] == "林先生,请进"
+        await say(gate, "read", card(2, "FFFF"))
+        assert (await hear(gate, "screen"))["code"] == "credential_unknown"
+        assert (await hear(gate, "ack"))["id"] == "1-2"
+    assert await edge.end(signal.SIGTERM) == 0
+    (granted,) = site.events(EventKind.ACCESS_GRANTED)
+    assert granted.data["release"] == relay["id"]
+    assert granted.data["offline"] is True
+    assert site.events()[0].kind is EventKind.NODE_STARTED
+    assert site.events()[-1].kind is EventKind.NODE_STOPPED
+    assert not any("04A1B2C3" in line or TOKEN in line for line in edge.lines)
+    assert not any("never retrieved" in line or "Traceback" in line for line in edge.lines)
+
+
+async def test_killed_in_the_middle_of_a_passage_it_goes_on_and_doubles_nothing(
+    site: Site,
+) -> None:
+    edge = await site.edge()
+    releases: list[str] = []
+    async with site.gate() as gate:
+        await meet(gate)
+        # Pressed on while it is killed, over and over: some die before the event is durable,
+        # some between event and release.
+        for number in range(1, 4):
+            shown = time.monotonic()
+            await say(gate, "read", card(number))
+            if number > 1:
+                await asyncio.sleep(0.004 * number)
+            else:
+                releases.append((await hear(gate, "relay"))["id"])
+            await edge.end(signal.SIGKILL)
+            edge = await site.edge()
+            acknowledged = False
+            while not acknowledged:
+                age_ms = int((time.monotonic() - shown) * 1000)
+                await say(gate, "read", card(number, age_ms=age_ms))
+                with contextlib.suppress(TimeoutError):
+                    acknowledged = (await hear(gate, "ack", 2.0))["id"] == f"1-{number}"
+    await edge.end(signal.SIGTERM)
+    decisions = site.events(EventKind.ACCESS_GRANTED, EventKind.ACCESS_DENIED)
+    assert len(decisions) == 3, "one event for each read, whenever it was killed"
+    assert len({event.seq for event in site.events()}) == site.events()[-1].seq
+    assert len(site.events(EventKind.NODE_STARTED)) == 4
+    granted = {event.data.get("release") for event in decisions}
+    assert set(releases) <= granted
+
+
+async def test_rubbish_of_every_kind_is_survived(site: Site) -> None:
+    edge = await site.edge()
+    async with site.gate() as gate:
+        await meet(gate)
+        for payload in (b"", b"\xff\xfe\x00", b"{" * 500, b"[]", b'{"id":"\\ud800","age_ms":0}'):
+            for topic in ("read", "contact", "button", "tamper", "fire", "loop", "state"):
+                await say(gate, topic, payload)
+        await say(gate, "read", {**card(1), "value": "x" * 3000})
+        assert (await hear(gate, "ack"))["id"] == "1-1"
+        await say(gate, "read", card(2))
+        assert (await hear(gate, "relay"))["action"] == "release"
+    with contextlib.suppress(aiomqtt.MqttError):
+        async with site.gate() as gate:
+            await say(gate, "read", b"x" * 1_000_000)
+    async with site.gate() as gate:
+        await meet(gate)
+        await say(gate, "read", card(3))
+        await hear(gate, "relay")
+    await edge.end(signal.SIGTERM)
+    refused = site.events(EventKind.MESSAGE_REFUSED)
+    assert 1 <= len(refused) <= 12
+    assert all(event.subject == "gate-1" and event.data["rule"] for event in refused)
+
+
+async def test_a_device_that_nobody_knows_disturbs_nobody(site: Site) -> None:
+    edge = await site.edge()
+    replica_password = json.loads((site.home / "mqtt.json").read_text())["password"]
+    async with (
+        site.gate() as gate,
+        aiomqtt.Client(
+            "127.0.0.1",
+            site.port,
+            username="edge-1",
+            password=replica_password,
+            identifier="edge-1/other",
+        ) as other,
+    ):
+        await meet(gate)
+        for device in ("gate-9", "", "#x", "gate-1/deeper"):
+            topic = f"anlin/v1/{device}/up/read"
+            with contextlib.suppress(ValueError, aiomqtt.MqttError):
+                await other.publish(topic, json.dumps(card(1)).encode(), qos=1)
+        await say(gate, "read", card(1))
+        await hear(gate, "relay")
+    await edge.end(signal.SIGTERM)
+    assert len(site.events(EventKind.ACCESS_GRANTED)) == 1
+
+
+async def test_the_broker_may_go_and_come(site: Site, tmp_path: Path) -> None:
+    edge = await site.edge()
+    await site.happened(EventKind.DEVICE_ONLINE)
+    await site.running[0].end(signal.SIGKILL)
+    await site.happened(EventKind.DEVICE_OFFLINE)
+    broker = await Process.start(
+        "anlin.edge.broker", "--home", str(tmp_path / "state"), "--port", str(site.port)
+    )
+    site.running.append(broker)
+    await broker.printed("broker_ready")
+    await site.happened(EventKind.DEVICE_ONLINE, 2)
+    async with site.gate() as gate:
+        await meet(gate)
+        await say(gate, "read", card(1))
+        await hear(gate, "relay")
+    assert await edge.end(signal.SIGTERM) == 0
+
+
+async def test_a_device_added_later_is_known_to_be_there(site: Site) -> None:
+    with running_hub() as hub:
+        edge = await site.edge(hub.address)
+        revision = cast.snapshot().upto
+        async with site.gate() as gate:
+            await meet(gate)
+            gone = cast.tombstone(cast.GATE_CONTROLLER, revision + 1)
+            back = cast.change(cast.GATE_CONTROLLER, revision + 2)
+            hub.send_down(Delta(revision, revision + 1, (gone,)))
+            await site.happened(EventKind.POLICY_APPLIED)
+            hub.send_down(Delta(revision + 1, revision + 2, (back,)))
+            await hear(gate, "levels")
+            await say(gate, "read", card(1))
+            await hear(gate, "relay")
+        await edge.end(signal.SIGTERM)
+
+
+async def test_hub_and_edge(site: Site) -> None:
+    with running_hub() as hub:
+        edge = await site.edge(hub.address)
+        revision = cast.snapshot().upto
+        async with site.gate() as gate:
+            await meet(gate)
+            # A remote release.
+            now = await _time_of(edge, site)
+            command = sync.Command(
+                1, "c1", sync.CommandKind.RELEASE, "gate", "guo", now, now + sync.COMMAND_LIFE
+            )
+            hub.send_down(sync.Beat(now, revision), command)
+            assert (await hear(gate, "relay"))["id"] == "c1"
+            # A revocation is effective at once.
+            hub.send_down(
+                Delta(revision, revision + 1, (cast.tombstone(cast.LIN_CARD, revision + 1),))
+            )
+            await site.happened(EventKind.POLICY_APPLIED)
+            await say(gate, "read", card(1))
+            assert (await hear(gate, "screen"))["code"] == "credential_unknown"
+            # A delta out of order is refused, told, and the stream is asked for again.
+            hub.send_down(Delta(revision + 5, revision + 6))
+            await site.happened(EventKind.POLICY_REFUSED)
+            await _until(lambda: f"/sync/v1/down?after={revision + 1}&command=1" in hub.asked)
+            # The hub wants it to start anew.
+            hub.send_down(sync.Snapshot("restored from a backup"))
+            await _until(lambda: "/sync/v1/down?after=0&command=1" in hub.asked)
+            hub.send_down(cast.snapshot())
+            await site.happened(EventKind.POLICY_APPLIED, 2)
+            await say(gate, "read", card(2))
+            assert (await hear(gate, "relay"))["action"] == "release"
+        await site.happened(EventKind.UPLINK_BACK)
+        await edge.end(signal.SIGTERM)
+        await _outbox_ends(site, hub)
+
+
+async def _time_of(edge: Process, site: Site) -> Any:
+    return (await site.happened(EventKind.NODE_STARTED))[-1].at
+
+
+async def _until(condition: Any) -> None:
+    async with asyncio.timeout(START_S):
+        while not condition():  # noqa: ASYNC110  another process
+            await asyncio.sleep(0.02)
+
+
+async def _outbox_ends(site: Site, hub: FakeHub) -> None:
+    """Start once more: what was not sent at the end is sent now, and nothing twice over."""
+    edge = await site.edge(hub.address)
+    count = len(site.events())
+    await _until(lambda: hub.seq >= count)
+    await edge.end(signal.SIGTERM)
+    sent = [event["hash"] for _, event in sorted(hub.events.items())]
+    assert sent == [event.hash for event in site.events()][: len(sent)]
+
+
+async def started_and_stopped(home: Path) -> Event:
+    """Let the node live for a moment; give the event of its start."""
+    edge = await Process.start("anlin.edge", "--home", str(home), "--hub", "http://127.0.0.1:1")
+    await edge.printed("event=ready")
+    assert await edge.end(signal.SIGTERM) == 0
+    return Site(home).events(EventKind.NODE_STARTED)[-1]
+
+
+async def test_damaged_files_are_told_at_the_start(home: Path) -> None:
+    await started_and_stopped(home)
+    (home / "journal.sqlite3").write_bytes(os.urandom(8192))
+    started = await started_and_stopped(home)
+    assert started.data["damaged_journal"] == "journal.damaged-1"
+    assert "not a database" in started.data["rule"]
+    assert started.boot == 2
+    (home / "replica.sqlite3").write_bytes(os.urandom(8192))
+    assert "not a database" in (await started_and_stopped(home)).data["damaged_replica"]
+
+
+async def test_a_clock_that_lost_its_battery_does_not_live_through_yesterday_again(
+    home: Path,
+) -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    journal = Journal(home / "journal.sqlite3", "node-1", ballast=0)
+    journal.submit([Draft(EventKind.TAMPER, "gate-1", tomorrow)]).result(5)
+    journal.close()
+    started = await started_and_stopped(home)
+    assert tomorrow <= started.at < tomorrow + timedelta(minutes=1)
+    (jumped,) = Site(home).events(EventKind.CLOCK_JUMPED)
+    assert "behind the last recorded event" in jumped.data["rule"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "rule"),
+    [
+        ("node.json", "{", "enrol this node again"),
+        ("node.json", '{"node":"n"}', "Identity.name: missing"),
+        ("node.json", None, "set ANLIN_NODE_CODE"),
+        ("mqtt.json", None, "names the MQTT broker"),
+        ("mqtt.json", '{"host":5}', "Broker.host: expected str"),
+    ],
+)
+async def test_a_home_that_is_not_ready_says_what_to_do(
+    home: Path, file: str, content: str | None, rule: str
+) -> None:
+    if content is None:
+        (home / file).unlink()
+    else:
+        (home / file).write_text(content)
+    edge = await Process.start("anlin.edge", "--home", str(home), "--hub", "http://127.0.0.1:1")
+    async with asyncio.timeout(START_S):
+        assert await edge.process.wait() == 1
+    await edge.end(signal.SIGTERM)
+    text = "".join(edge.lines)
+    assert file in text
+    assert rule in text
+    assert "Traceback" not in text
