@@ -539,10 +539,8 @@ class Engine:
             self._in_flight.add(origin)
             if outcome.drafts[0].origin is None:
                 outcome.drafts[0] = replace(outcome.drafts[0], origin=origin)
-        durable = self._journal.submit(outcome.drafts)
-        task = asyncio.get_running_loop().create_task(
-            self._finish(asyncio.wrap_future(durable), outcome, origin)
-        )
+        durable = self._journal.enqueue(outcome.drafts)
+        task = asyncio.create_task(self._finish(durable, outcome, origin))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -94,7 +94,8 @@ class Place:
 
 NOWHERE = Place()
 
-_Job = tuple[Sequence[Draft], "Future[Appended]"]
+_Job = tuple[Sequence[Draft], "Future[Appended] | asyncio.Future[Appended]"]
+_Settled = list[tuple["asyncio.Future[Appended]", "Appended | JournalError"]]
 _Row = tuple[Any, ...]
 _make_event = maker(Event)
 
@@ -198,13 +199,22 @@ class Journal:
         self._jobs.put((drafts, done))
         return done
 
+    def enqueue(self, drafts: Sequence[Draft]) -> asyncio.Future[Appended]:
+        """Queue drafts as `submit` does, for a caller on an event loop.
+
+        The loop is woken once for each commit, not once for each of a thousand groups in it.
+        """
+        done: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        self._jobs.put((drafts, done))
+        return done
+
     async def append(self, *drafts: Draft) -> Appended:
         """Append drafts and wait until they are durable.
 
         Raises:
             JournalError: they are not durable, and nothing of them was kept.
         """
-        return await asyncio.wrap_future(self.submit(drafts))
+        return await self.enqueue(drafts)
 
     def read(self, after: int, limit: int) -> list[Event]:
         """List events with seq > `after`, in order.
@@ -343,14 +353,21 @@ class Journal:
             self._commit(jobs)
 
     def _taken(self, job: _Job) -> list[_Job]:
-        return [job] if job[1].set_running_or_notify_cancel() else []
+        done = job[1]
+        if isinstance(done, asyncio.Future):
+            return [] if done.cancelled() else [job]
+        return [job] if done.set_running_or_notify_cancel() else []
 
     def _commit(self, jobs: Sequence[_Job]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, _Settled] = {}
         for (_, done), result in zip(jobs, self._results(jobs), strict=True):
-            if isinstance(result, JournalError):
-                done.set_exception(result)
+            if isinstance(done, asyncio.Future):
+                by_loop.setdefault(done.get_loop(), []).append((done, result))
             else:
-                done.set_result(result)
+                _settle([(done, result)])
+        for loop, settled in by_loop.items():
+            with contextlib.suppress(RuntimeError):  # the loop was closed; nobody waits any more
+                loop.call_soon_threadsafe(_settle, settled)
 
     def _results(self, jobs: Sequence[_Job]) -> Sequence[Appended | JournalError]:
         knows = False
@@ -482,6 +499,16 @@ class Journal:
 
     def _set_fact(self, name: str, value: str) -> None:
         self._writer.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+
+
+def _settle(settled: Iterable[tuple[Any, Appended | JournalError]]) -> None:
+    for done, result in settled:
+        if done.cancelled():
+            continue
+        if isinstance(result, JournalError):
+            done.set_exception(result)
+        else:
+            done.set_result(result)
 
 
 class _Batch:
