@@ -11,6 +11,7 @@ import argparse
 import importlib
 import logging
 import pkgutil
+import signal
 import subprocess
 import sys
 
@@ -52,6 +53,8 @@ def main() -> int:
     """Run what was asked for; the exit status says whether everything could be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("only", nargs="*", metavar="NAME", help=", ".join(names()))
+    # Told to end, it ends what it started first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     chosen = parser.parse_args().only or names()
     if unknown := sorted(set(chosen) - set(names())):
