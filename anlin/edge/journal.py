@@ -113,13 +113,11 @@ class Journal:
         node: str,
         *,
         place: Place = NOWHERE,
-        max_pages: int | None = None,
         ballast: int = BALLAST_BYTES,
     ) -> None:
         """Open or create the journal and prove its tail.
 
         `place` is where this journal was known to stand; a new one follows what the hub holds.
-        `max_pages` limits the file, as a small flash card would.
 
         Raises:
             JournalDamaged: not a journal, found damaged before, shorter than it was, or the
@@ -136,7 +134,7 @@ class Journal:
         self._writer = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._reader = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
-            self._open(place, max_pages)
+            self._open(place)
         except (sqlite3.DatabaseError, ValueError, TypeError, JournalDamaged) as error:
             # Closed now: closed later, they would take the file in this one's stead with them.
             self._writer.close()
@@ -148,13 +146,11 @@ class Journal:
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
 
-    def _open(self, place: Place, max_pages: int | None) -> None:
+    def _open(self, place: Place) -> None:
         for connection in (self._writer, self._reader):
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA busy_timeout=2000")
-        if max_pages is not None:
-            self._writer.execute(f"PRAGMA max_page_count={int(max_pages)}")
         if self._mark.exists():
             raise JournalDamaged(self._mark.read_text())
         self._writer.executescript(_SCHEMA)
@@ -313,6 +309,16 @@ class Journal:
             self._set_fact("boot", str(self.boot))
         return self._seq - seq
 
+    def make_room(self) -> bool:
+        """Give up the room set aside, for a revocation on a full disk; False where it is gone."""
+        self.is_low = True
+        try:
+            self._ballast.unlink()
+        except FileNotFoundError:
+            return False
+        log.error("journal_gives_up_ballast", path=str(self.path))
+        return True
+
     def refill(self) -> bool:
         """Set room aside again once there is plenty; False while there is not."""
         if self.is_low:
@@ -378,7 +384,7 @@ class Journal:
             except (sqlite3.Error, OverflowError) as error:
                 if isinstance(error, sqlite3.IntegrityError) and not knows:
                     knows = True  # one of the origins stands there already; too rare to ask first
-                elif not (_is_full(error) and self._give_up_ballast()):
+                elif not (_is_full(error) and self.make_room()):
                     log.error("journal_refused", path=str(self.path), error=str(error))
                     return [self._fault(error)] * len(jobs)
             else:
@@ -442,16 +448,6 @@ class Journal:
             self._ballast.unlink(missing_ok=True)
             log.error("journal_has_no_ballast", path=str(self._ballast), error=str(error))
             return False
-        return True
-
-    def _give_up_ballast(self) -> bool:
-        self.is_low = True
-        try:
-            self._ballast.unlink()
-        except FileNotFoundError:
-            return False
-        self._writer.execute("PRAGMA max_page_count=4294967294")
-        log.error("journal_gives_up_ballast", path=str(self.path))
         return True
 
     def _prove_tail(self, length: int = 1000) -> tuple[int, str]:

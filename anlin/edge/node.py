@@ -181,6 +181,8 @@ class Node:
         try:
             self._replica.apply(delta)
         except (PolicyError, ReplicaError) as error:
+            if isinstance(error, ReplicaError):
+                self._journal.make_room()
             data = {"rule": str(error), "after": delta.after, "upto": delta.upto}
             self._engine.note(EventKind.POLICY_REFUSED, self._identity.node, data)
             raise

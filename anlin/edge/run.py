@@ -13,7 +13,9 @@ import httpx
 import structlog
 
 from anlin.edge.identity import Identity, IdentityError, enrol_node, load
+from anlin.edge.journal import JournalError
 from anlin.edge.node import Node
+from anlin.edge.replica import ReplicaError
 from anlin.edge.uplink import HubError
 
 log = structlog.get_logger(__name__)
@@ -38,7 +40,7 @@ def main() -> None:
     )
     try:
         asyncio.run(_run(arguments.home, arguments.hub, arguments.down or arguments.hub))
-    except (HubError, IdentityError) as error:
+    except (HubError, IdentityError, JournalError, ReplicaError) as error:
         raise SystemExit(str(error)) from error
 
 

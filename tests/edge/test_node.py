@@ -418,6 +418,30 @@ async def test_damaged_files_are_told_at_the_start(home: Path) -> None:
     assert "not a database" in (await started_and_stopped(home)).data["damaged_replica"]
 
 
+async def test_a_page_found_broken_ends_the_process_and_the_next_goes_on(home: Path) -> None:
+    path = home / "journal.sqlite3"
+    journal = Journal(path, "node-1", ballast=0)
+    for _ in range(20):
+        drafts = [Draft(EventKind.TAMPER, "gate-1", datetime.now(UTC), {"n": "x" * 200})] * 100
+        journal.submit(drafts).result(5)
+    journal.close()
+    with path.open("r+b") as file:
+        # Far from the end, which is proven at each start; the outbox comes to it.
+        file.seek(path.stat().st_size // 3 // 4096 * 4096)
+        file.write(os.urandom(4096))
+    with running_hub() as hub:
+        edge = await Process.start("anlin.edge", "--home", str(home), "--hub", hub.address)
+        async with asyncio.timeout(START_S):
+            assert await edge.process.wait() == 1
+        await edge.end(signal.SIGTERM)
+        assert "a page is broken; start again" in edge.lines[-1]
+        started = await started_and_stopped(home)
+        assert "malformed" in started.data["rule"]
+        sent = hub.seq
+    assert started.seq == sent + started.data["carried_over"] + 1
+    assert started.data["carried_over"] > 0
+
+
 async def test_a_clock_that_lost_its_battery_does_not_live_through_yesterday_again(
     home: Path,
 ) -> None:
