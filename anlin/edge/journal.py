@@ -122,6 +122,7 @@ class Journal:
         Raises:
             JournalDamaged: not a journal, found damaged before, shorter than it was, or the
                 chain of the last events does not hold.
+            JournalError: the file can't be used now; nothing is known to be wrong with it.
         """
         self.path = path
         self.node = node
@@ -134,13 +135,19 @@ class Journal:
         self._writer = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._reader = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
-            self._open(place)
+            try:
+                self._open(place)
+            except sqlite3.OperationalError as error:
+                if not (_is_full(error) and self.make_room()):
+                    raise
+                self._open(place)
         except (sqlite3.DatabaseError, ValueError, TypeError, JournalDamaged) as error:
             # Closed now: closed later, they would take the file in this one's stead with them.
             self._writer.close()
             self._reader.close()
             # Beside what SQLite finds: a page of rubbish can still be rows, of no event.
-            raise JournalDamaged(f"journal {path}: {error}") from error
+            kind = JournalError if _kind(error) in _PASSING else JournalDamaged
+            raise kind(f"journal {path}: {error}") from error
         path.chmod(0o600)
         self.is_low = not self._fill_ballast()
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
@@ -297,17 +304,22 @@ class Journal:
 
         To be called before anything is submitted. Gives how many were taken.
         """
-        seq = self._seq
-        with contextlib.suppress(sqlite3.Error), self._writer:
-            self._writer.execute("BEGIN IMMEDIATE")
-            for row in rows:
-                if row[0] != self._seq + 1 or not self._is_intact(row[:8], self._hash):
-                    break
-                self._writer.execute("INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)", row)
-                self._seq, self._hash = row[0], row[7]
-                self.boot = max(self.boot, row[1] + 1)
-            self._set_fact("boot", str(self.boot))
-        return self._seq - seq
+        seq, digest, boot = self._seq, self._hash, self.boot
+        try:
+            with self._writer:
+                self._writer.execute("BEGIN IMMEDIATE")
+                for row in rows:
+                    if row[0] != seq + 1 or not self._is_intact(row[:8], digest):
+                        break
+                    self._writer.execute("INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)", row)
+                    seq, digest, boot = row[0], row[7], max(boot, row[1] + 1)
+                self._set_fact("boot", str(boot))
+        except sqlite3.Error as error:
+            log.error("journal_not_carried_over", path=str(self.path), error=str(error))
+            return 0
+        count = seq - self._seq
+        self._seq, self._hash, self.boot = seq, digest, boot
+        return count
 
     def make_room(self) -> bool:
         """Give up the room set aside, for a revocation on a full disk; False where it is gone."""
@@ -549,6 +561,20 @@ def _row(event: Event, data: str, origin: str | None) -> _Row:
         event.hash,
         origin,
     )
+
+
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_NOMEM,
+    }
+)
+"""Kinds of error that say nothing about the file itself."""
 
 
 def _is_full(error: Exception) -> bool:

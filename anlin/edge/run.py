@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import fcntl
 import gc
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -39,9 +42,22 @@ def main() -> None:
         ]
     )
     try:
-        asyncio.run(_run(arguments.home, arguments.hub, arguments.down or arguments.hub))
+        with _alone(arguments.home):
+            asyncio.run(_run(arguments.home, arguments.hub, arguments.down or arguments.hub))
     except (HubError, IdentityError, JournalError, ReplicaError) as error:
         raise SystemExit(str(error)) from error
+
+
+@contextlib.contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold a home for one process: two that number events would tear the chain."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "edge.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"{home}: an edge is running here already") from None
+        yield
 
 
 async def _run(home: Path, hub: str, down: str) -> None:

@@ -37,7 +37,9 @@ def open_journal(path: Path, node: str, place: Place) -> tuple[Journal, Salvaged
     `place` is where the journal was known to stand: a fresh one goes on after what the hub
     holds, so that the hub sees no hole.
     """
+    mark = path.with_suffix(".broken")
     if place.seq and not (path.exists() and path.stat().st_size):
+        mark.unlink(missing_ok=True)
         rule = f"journal {path}: it is gone, it reached seq {place.seq} before"
         log.error("journal_damaged", path=str(path), rule=rule)
         return Journal(path, node, place=place), Salvaged("", 0, rule)
@@ -47,7 +49,7 @@ def open_journal(path: Path, node: str, place: Place) -> tuple[Journal, Salvaged
         rule = str(error)
     log.error("journal_damaged", path=str(path), rule=rule)
     damaged = _set_aside(path)
-    path.with_suffix(".broken").unlink(missing_ok=True)
+    mark.unlink(missing_ok=True)
     journal = Journal(path, node, place=place)
     count = journal.carry_over(_rows(damaged, place.acked))
     return journal, Salvaged(damaged.name, count, rule)

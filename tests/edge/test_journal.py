@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from anlin.core.event import Draft, EventKind
-from anlin.edge.journal import Appended, Journal, JournalDamaged, JournalError
+from anlin.edge.journal import Appended, Journal, JournalDamaged, JournalError, Place
 from anlin.edge.salvage import open_journal
 from anlin.testing.clock import MORNING
 
@@ -412,6 +412,17 @@ def test_a_file_that_is_no_journal_is_set_aside(path: Path, content: bytes) -> N
     assert (event.seq, event.previous, event.boot) == (51, place.digest, place.boot + 1)
     assert is_sound(journal)
     journal.close()
+
+
+def test_a_journal_in_use_or_without_room_is_not_taken_for_damaged(path: Path) -> None:
+    filled(path, 100).close()
+    content = path.read_bytes()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(JournalError, match="locked") as caught:
+            open_journal(path, NODE, Place())
+    assert not isinstance(caught.value, JournalDamaged)
+    assert path.read_bytes() == content
 
 
 def test_a_lost_file_is_told(path: Path) -> None:

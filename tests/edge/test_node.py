@@ -418,6 +418,18 @@ async def test_damaged_files_are_told_at_the_start(home: Path) -> None:
     assert "not a database" in (await started_and_stopped(home)).data["damaged_replica"]
 
 
+async def test_two_edges_in_one_home_are_one_too_many(home: Path) -> None:
+    arguments = ("anlin.edge", "--home", str(home), "--hub", "http://127.0.0.1:1")
+    first = await Process.start(*arguments)
+    await first.printed("event=ready")
+    second = await Process.start(*arguments)
+    async with asyncio.timeout(START_S):
+        assert await second.process.wait() == 1
+    await second.end(signal.SIGTERM)
+    assert "an edge is running here already" in second.lines[-1]
+    assert await first.end(signal.SIGTERM) == 0
+
+
 async def test_a_page_found_broken_ends_the_process_and_the_next_goes_on(home: Path) -> None:
     path = home / "journal.sqlite3"
     journal = Journal(path, "node-1", ballast=0)
