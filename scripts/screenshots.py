@@ -38,15 +38,16 @@ def main() -> None:
         home = Path(folder)
         addresses = up.free_addresses(up.Addresses())
         os.environ.update(up.hub_env(home, addresses))
-        password = _fill()
+        world = _fill()
         processes = [_start(program) for program in up.hub_programs(home, addresses)[1:]]
         try:
             _wait(addresses.hub_url)
+            _morning(world)
             PICTURES.mkdir(parents=True, exist_ok=True)
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium)
                 for language in ("zh", "en"):
-                    _photograph(browser, addresses.hub_url, password, language)
+                    _photograph(browser, addresses.hub_url, world.passwords["meng"], language)
         finally:
             for process in processes:
                 process.terminate()
@@ -54,8 +55,8 @@ def main() -> None:
                 process.wait(10)
 
 
-def _fill() -> str:
-    """Bring up a hub and let a morning happen in it; give the manager's password."""
+def _fill() -> World:
+    """Bring up a hub with a small community."""
     import django
 
     django.setup()
@@ -65,9 +66,7 @@ def _fill() -> str:
     call_command("migrate", "events", database="events", verbosity=0)
     from anlin.hub.console.tests.world import make_world
 
-    world = make_world()
-    _morning(world)
-    return world.passwords["meng"]
+    return make_world()
 
 
 def _morning(world: World) -> None:
@@ -76,6 +75,8 @@ def _morning(world: World) -> None:
     from anlin.core.policy import Method
 
     lane = world.portals["lane"].pk
+    for portal in world.portals.values():
+        world.happened(EventKind.DOOR_CLOSED, portal.pk, {"state": "secured"})
     world.passed("wang", "east", Method.CARD, latency_ms=6.1)
     world.refused("qian", "west", Method.CARD, Reason.RESIDENCY_ENDED, latency_ms=5.8)
     world.happened(EventKind.VEHICLE_ARRIVED, lane)
