@@ -70,6 +70,7 @@ def _fill() -> World:
 
 
 def _morning(world: World) -> None:
+    """Let people come; the milliseconds are those of a real run of `make demo`."""
     from anlin.core.access import Reason
     from anlin.core.event import EventKind
     from anlin.core.policy import Method
@@ -77,17 +78,17 @@ def _morning(world: World) -> None:
     lane = world.portals["lane"].pk
     for portal in world.portals.values():
         world.happened(EventKind.DOOR_CLOSED, portal.pk, {"state": "secured"})
-    world.passed("wang", "east", Method.CARD, latency_ms=6.1)
-    world.refused("qian", "west", Method.CARD, Reason.RESIDENCY_ENDED, latency_ms=5.8)
+    world.passed("wang", "east", Method.CARD, latency_ms=16)
+    world.refused("qian", "west", Method.CARD, Reason.RESIDENCY_ENDED, latency_ms=8)
     world.happened(EventKind.VEHICLE_ARRIVED, lane)
-    world.passed("lin", "lane", Method.PLATE, latency_ms=312, value="京A12345")
+    world.passed("lin", "lane", Method.PLATE, latency_ms=582, value="京A12345")
     world.refused("", "east", Method.FACE, Reason.FACE_NOT_RECOGNISED, picture=world.picture(11))
     masked = world.picture(3, masked=True)
-    world.refused("lin", "east", Method.FACE, Reason.MASK_WORN, picture=masked, latency_ms=402)
-    world.passed("lin", "east", Method.CARD, latency_ms=7.2)
+    world.refused("lin", "east", Method.FACE, Reason.MASK_WORN, picture=masked, latency_ms=430)
+    world.passed("lin", "east", Method.CARD, latency_ms=13)
     world.happened(EventKind.DOOR_HELD, world.portals["door2"].pk, {"state": "held"})
-    world.passed("wang", "door1", Method.FACE, picture=world.picture(5), latency_ms=388)
-    world.passed("lin", "east", Method.FACE, picture=world.picture(3), latency_ms=371)
+    world.passed("wang", "door1", Method.FACE, picture=world.picture(5), latency_ms=733)
+    world.passed("lin", "east", Method.FACE, picture=world.picture(3), latency_ms=694)
 
 
 def _start(program: up.Program) -> subprocess.Popen[bytes]:
