@@ -87,6 +87,7 @@ class Engine:
         self._statuses: dict[str, portal.Status] = {}
         self._schedules: dict[str, bool] = {}
         self._loops: dict[str, bool] = {}
+        self._left_at: dict[str, datetime] = {}
         self._tampered: dict[str, bool] = {}
         self._online: dict[str, bool] = {}
         self._cameras: dict[str, str] = {}
@@ -257,7 +258,11 @@ class Engine:
         evidence, leave, fault = report.evidence, None, None
         point = self.policy.points.get(report.point)
         if report.method is Method.PLATE and point is not None and point.portal in self._loops:
-            is_there = self._loops[point.portal] and evidence.vehicle_present is not False
+            is_there = (
+                self._loops[point.portal]
+                and evidence.vehicle_present is not False
+                and not self._has_left(report, now)
+            )
             evidence = replace(evidence, vehicle_present=is_there)
         if report.method is Method.QR:
             keys = {issuer.id: issuer.public_key for issuer in self.policy.issuers.values()}
@@ -292,7 +297,7 @@ class Engine:
         if decision.reason is Reason.SECOND_FACTOR_REQUIRED and decision.holder is not None:
             first = FirstFactor(decision.holder, decision.method, decision.level, now)
             self._first_factors[decision.point] = first
-        elif decision.reason is Reason.VEHICLE_NOT_PRESENT:
+        elif decision.reason is Reason.VEHICLE_NOT_PRESENT and not self._has_left(report, now):
             key = (decision.point, presentation.value)
             self._waiting_plates[key] = (replace(report, origin=None), now)
 
@@ -398,6 +403,8 @@ class Engine:
         if self._loops.get(report.portal) == report.is_occupied:
             return _Outcome()
         self._loops[report.portal] = report.is_occupied
+        if not report.is_occupied:
+            self._left_at[report.portal] = now
         kind = EventKind.VEHICLE_ARRIVED if report.is_occupied else EventKind.VEHICLE_LEFT
         outcome = _Outcome([self._draft(kind, report.portal, now, {})])
         if report.is_occupied:
@@ -416,6 +423,12 @@ class Engine:
                 age_s = report.age_s + (now - read_at).total_seconds()
                 return self._read(replace(report, age_s=age_s), now)
         return _Outcome()
+
+    def _has_left(self, report: device.Read, now: datetime) -> bool:
+        """Whether a car has left since this plate was seen; the plate may have gone with it."""
+        point = self.policy.points.get(report.point)
+        left_at = self._left_at.get(point.portal) if point is not None else None
+        return left_at is not None and now - timedelta(seconds=report.age_s) < left_at
 
     def _forget_plates(self, now: datetime) -> None:
         for key, (_, read_at) in list(self._waiting_plates.items()):

@@ -43,6 +43,7 @@ class Node:
         self._identity = identity
         self._media = home / "media"
         self._media.mkdir(parents=True, exist_ok=True)
+        broker = _broker(home)
         self._replica, self._replica_fault = open_replica(home / "replica.sqlite3")
         self._place = self._known_place()
         self._journal, self._salvaged = open_journal(
@@ -50,7 +51,7 @@ class Node:
         )
         self._clock = SteadyClock(self._journal.last_at())
         self._supervisor = Supervisor()
-        self._bus = MqttBus(_broker(home), self._on_broker)
+        self._bus = MqttBus(broker, self._on_broker)
         self._devices = Devices(identity.node, self._media, self._bus, self._supervisor)
         self._engine = Engine(
             self._replica,

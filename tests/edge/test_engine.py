@@ -558,6 +558,19 @@ async def test_of_two_cars_the_first_in_line_is_on_the_loop(site: Site) -> None:
     assert [show.text for show in only(Show, told)] == ["外来车辆,请联系保安"]
 
 
+async def test_a_plate_read_late_does_not_open_for_the_car_behind(site: Site) -> None:
+    await site.take(Loop("lane", True, site.origin()))
+    site.clock.advance(2.0)
+    await site.take(Loop("lane", False, site.origin()))
+    # The frame is older than the leaving; the next car is on the loop when its reading comes.
+    late = replace(plate(site), age_s=1.0)
+    site.clock.advance(0.5)
+    told = await site.take(Loop("lane", True, site.origin()), late)
+    assert only(Release, told) == []
+    site.clock.advance(0.5)
+    assert only(Release, await site.take(plate(site)))
+
+
 async def test_a_foreign_car_is_not_let_in_by_the_one_behind_it(site: Site) -> None:
     await site.take(Loop("lane", False, site.origin()))
     await site.take(plate(site, "沪B88888"), plate(site))

@@ -23,11 +23,13 @@ import pytest_asyncio
 from anlin.core import sync
 from anlin.core.event import Draft, Event, EventKind
 from anlin.core.policy import Delta
+from anlin.edge.identity import IdentityError, enrol_node, load
 from anlin.edge.journal import Journal
+from anlin.edge.node import Node
 from anlin.edge.replica import Replica
 from anlin.testing import cast
 from anlin.testing.broker import free_port
-from anlin.testing.hub import TOKEN, FakeHub, running_hub
+from anlin.testing.hub import TOKEN, Answer, FakeHub, running_hub
 from anlin.wire.keys import new_sealing_key
 from anlin.wire.mqtt_users import Role, new_password, new_user, to_json
 
@@ -467,28 +469,48 @@ async def test_a_clock_that_lost_its_battery_does_not_live_through_yesterday_aga
     assert "behind the last recorded event" in jumped.data["rule"]
 
 
-@pytest.mark.parametrize(
-    ("file", "content", "rule"),
-    [
-        ("node.json", "{", "enrol this node again"),
-        ("node.json", '{"node":"n"}', "Identity.name: missing"),
-        ("node.json", None, "set ANLIN_NODE_CODE"),
-        ("mqtt.json", None, "names the MQTT broker"),
-        ("mqtt.json", '{"host":5}', "Broker.host: expected str"),
-    ],
-)
-async def test_a_home_that_is_not_ready_says_what_to_do(
-    home: Path, file: str, content: str | None, rule: str
-) -> None:
-    if content is None:
-        (home / file).unlink()
-    else:
-        (home / file).write_text(content)
+async def test_a_home_that_is_not_ready_says_what_to_do(home: Path) -> None:
+    (home / "mqtt.json").unlink()
     edge = await Process.start("anlin.edge", "--home", str(home), "--hub", "http://127.0.0.1:1")
     async with asyncio.timeout(START_S):
         assert await edge.process.wait() == 1
     await edge.end(signal.SIGTERM)
-    text = "".join(edge.lines)
-    assert file in text
-    assert rule in text
-    assert "Traceback" not in text
+    (line,) = edge.lines
+    assert line.startswith(f"{home / 'mqtt.json'} is missing: it names the MQTT broker")
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [("{", "Expecting property name"), ('{"host":5}', "Broker.host: expected str, got 5")],
+)
+def test_a_broker_that_is_misspelt_is_said(home: Path, content: str, rule: str) -> None:
+    (home / "mqtt.json").write_text(content)
+    identity = load(home / "node.json")
+    assert identity is not None
+    with pytest.raises(SystemExit, match=rule) as caught:
+        Node(home, identity, "http://127.0.0.1:1", "http://127.0.0.1:1")
+    assert str(home / "mqtt.json") in str(caught.value)
+
+
+def test_who_this_node_is(home: Path) -> None:
+    path = home / "node.json"
+    identity = load(path)
+    assert identity is not None
+    assert (identity.node, identity.token) == ("node-1", TOKEN)
+    path.write_text('{"node":"n"}')
+    with pytest.raises(IdentityError, match=r"node\.json: .*missing; enrol this node again"):
+        load(path)
+    path.unlink()
+    assert load(path) is None
+
+
+async def test_a_node_enrols_once_and_keeps_its_keys_to_itself(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "node.json"
+    enrolled = {"node": "n7", "name": "东门", "community": "oasis", "token": "t", "version": 1}
+    with running_hub() as hub:
+        hub.instead = [Answer(200, enrolled)]
+        identity = await enrol_node(path, hub.address, "CODE")
+    assert load(path) == identity
+    assert identity.node == "n7"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in path.parent.iterdir()] == ["node.json"]
