@@ -18,7 +18,7 @@ from pathlib import Path
 
 import aiomqtt
 
-from anlin.core.policy import Credential, Method, Status
+from anlin.core.entities import Credential, Method, Status
 from bench.report import Figure, quantile, say
 from bench.rig.community import City, city
 from bench.rig.processes import (

@@ -29,7 +29,8 @@ from anlin.core.access import (
     assurance,
     decide,
 )
-from anlin.core.policy import Method, Policy, Status
+from anlin.core.entities import Method, Status
+from anlin.core.policy import Policy
 from anlin.core.qr import Pass
 from anlin.core.schedule import Period, Schedule
 from bench.report import Figure, Skipped, quantile, say

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anlin.core.detection import Task
-from anlin.core.policy import Credential, Method, Template
+from anlin.core.entities import Credential, Method, Template
 from anlin.sim.camera import GATE_SIZE, Camera
 from anlin.sim.faces import Person, people
 from anlin.vision.enrol import EnrolError, decode

@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 
 from anlin.core.detection import Task
+from anlin.core.entities import Credential, Method
 from anlin.core.plate import LETTERS, PlateError, parse
-from anlin.core.policy import Credential, Method
 from anlin.sim.camera import LANE_SIZE, Camera, Picture
 from anlin.sim.plates import Car, drawn_car
 from anlin.testing import shared_folder

@@ -72,8 +72,8 @@ def _fill() -> World:
 def _morning(world: World) -> None:
     """Let people come; the milliseconds are those of a real run of `make demo`."""
     from anlin.core.access import Reason
+    from anlin.core.entities import Method
     from anlin.core.event import EventKind
-    from anlin.core.policy import Method
 
     lane = world.portals["lane"].pk
     for portal in world.portals.values():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from anlin.core.policy import (
+from anlin.core.entities import (
     AccessPoint,
     AccessRule,
     Credential,
@@ -19,9 +19,9 @@ from anlin.core.policy import (
     Holder,
     Membership,
     Method,
-    Policy,
     Status,
 )
+from anlin.core.policy import Policy
 from anlin.core.qr import Pass
 from anlin.core.words import Word
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from anlin.core.access import Evidence
+from anlin.core.board import Table
 from anlin.core.detection import GalleryAdd, GalleryRemove, WorkerReady, WorkerState
-from anlin.core.policy import Method
+from anlin.core.entities import Direction, Method
 from anlin.core.words import Word
 
 NO_EVIDENCE = Evidence()
@@ -45,6 +46,35 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """The device decided by itself (a board, or a terminal that was cut off) and acted on it.
+
+    `code` is the device's own word for why. Recorded as it is, beside what this edge would have
+    said; it never opens anything again.
+    """
+
+    point: str
+    method: Method
+    value: str
+    is_granted: bool
+    code: str
+    origin: str | None = None
+    age_s: float = 0.0
+    evidence: Evidence = NO_EVIDENCE
+    detail: Mapping[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """Persons (or a vehicle) seen passing through, by light beams, radar or a camera."""
+
+    portal: str
+    direction: Direction
+    persons: int = 1
+    origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Contact:
     """The level of a portal's contact; sent on change, at connect and periodically."""
 
@@ -69,24 +99,100 @@ class Tampered:
     device: str
     is_active: bool
     origin: str | None = None
+    part: str = ""
+
+
+class LoopPlace(Word):
+    """Where a loop or radar lies, as one drives in."""
+
+    APPROACH = "approach"
+    UNDER = "under"
 
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A presence loop or radar: a vehicle stands before the barrier, or has left."""
+    """A presence loop or radar: a vehicle stands before the barrier or under its arm."""
 
     portal: str
     is_occupied: bool
+    origin: str | None = None
+    place: LoopPlace = LoopPlace.APPROACH
+
+
+class ArmPosition(Word):
+    """Where a barrier's arm is. `OFF` is knocked off its bracket."""
+
+    DOWN = "down"
+    MOVING = "moving"
+    UP = "up"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """The position of a barrier's arm, as read now."""
+
+    portal: str
+    position: ArmPosition
+    origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """The arm met something on its way down and went up again (anti-smash)."""
+
+    portal: str
     origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """Whether the device can be heard; `detail` says how that is known."""
+    """Whether the device, or a named part of it, can be heard; `detail` says how we know."""
 
     device: str
     is_online: bool
     detail: str = ""
+    part: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault the device has, or had: mains lost, clock lost, secure channel refused."""
+
+    device: str
+    rule: str
+    is_active: bool
+    part: str = ""
+    origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """How far a device's own table of people stands from the one it should hold.
+
+    `wanted` and `held` are digests (`core.board`); equal means proven, row by row as the device
+    reads them back. `missing` and `surplus` count rows. `refused` names rows the device would
+    not take, with its word for why. `rule` is set where the table can't be held at all.
+    """
+
+    device: str
+    revision: int
+    wanted: str
+    held: str
+    rows: int
+    missing: int = 0
+    surplus: int = 0
+    capacity: int = 0
+    refused: tuple[tuple[str, str], ...] = ()
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoWanted:
+    """A device's table needs the photograph of a credential; answered by `Photo`."""
+
+    device: str
+    credential: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +213,23 @@ class Refused:
     origin: str | None = None
 
 
-Report = Read | Contact | FireInput | Tampered | Loop | Online | WorkerReport | Refused
+Report = (
+    Read
+    | Decided
+    | Crossed
+    | Contact
+    | FireInput
+    | Tampered
+    | Loop
+    | Arm
+    | Struck
+    | Online
+    | Fault
+    | TableState
+    | PhotoWanted
+    | WorkerReport
+    | Refused
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,4 +279,35 @@ class AskLevels:
     device: str
 
 
-Command = Release | Secure | Show | Acknowledge | AskLevels | GalleryAdd | GalleryRemove
+@dataclass(frozen=True, slots=True)
+class HoldTable:
+    """The whole table of people that a device should hold from now on.
+
+    The driver brings the device to it, reads it back until it is proven, and says so in
+    `TableState`. A later table replaces this one.
+    """
+
+    device: str
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """The photograph of a credential for a device that asked; None where there is none."""
+
+    device: str
+    credential: str
+    jpeg: bytes | None
+
+
+Command = (
+    Release
+    | Secure
+    | Show
+    | Acknowledge
+    | AskLevels
+    | HoldTable
+    | Photo
+    | GalleryAdd
+    | GalleryRemove
+)

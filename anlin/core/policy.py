@@ -8,238 +8,31 @@ deltas must make no difference, down to the byte.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
 from anlin.core.codec import DataError, canonical_json, from_data, to_data
-from anlin.core.schedule import Schedule
-from anlin.core.words import Word
-
-
-class Method(Word):
-    """How a person or vehicle presents itself."""
-
-    CARD = "card"
-    SECURE_CARD = "secure_card"
-    PIN = "pin"
-    QR = "qr"
-    FACE = "face"
-    TERMINAL_FACE = "terminal_face"
-    PLATE = "plate"
-    PHONE = "phone"
-    EXIT_BUTTON = "exit_button"
-
-
-class HolderKind(Word):
-    """Why a holder is here."""
-
-    RESIDENT = "resident"
-    STAFF = "staff"
-    VISITOR = "visitor"
-
-
-class Status(Word):
-    """Whether a holder or credential may be used at all."""
-
-    ACTIVE = "active"
-    SUSPENDED = "suspended"
-    LOST = "lost"
-    REVOKED = "revoked"
-
-
-class Direction(Word):
-    """Which way an access point leads."""
-
-    ENTRY = "entry"
-    EXIT = "exit"
-
-
-class PortalKind(Word):
-    """What opens."""
-
-    DOOR = "door"
-    TURNSTILE = "turnstile"
-    BARRIER = "barrier"
-
-
-class OnPowerLoss(Word):
-    """What the lock does without power; a property of the lock, not a wish."""
-
-    FAIL_SAFE = "fail_safe"
-    FAIL_SECURE = "fail_secure"
-
-
-@dataclass(frozen=True, slots=True)
-class Community:
-    """The community that the policy belongs to."""
-
-    id: str
-    name: str
-    zone: str = "Asia/Shanghai"
-
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """A holder's belonging to a group (a building, the staff, visitors) for a time.
-
-    A lease that ends takes its group with it at that minute, hub or no hub.
-    """
-
-    group: str
-    valid_from: datetime | None = None
-    valid_until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Whoever a credential belongs to. `label` is what a gate screen may show."""
-
-    id: str
-    label: str
-    kind: HolderKind
-    memberships: tuple[Membership, ...] = ()
-    status: Status = Status.ACTIVE
-    valid_from: datetime | None = None
-    valid_until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """What is presented.
-
-    `key` is what a reader reports: a card number, a canonical plate, or for a face the
-    credential's own id, which the matcher answers with.
-    """
-
-    id: str
-    holder: str
-    method: Method
-    key: str
-    status: Status = Status.ACTIVE
-    valid_from: datetime | None = None
-    valid_until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Area:
-    """A space bounded by portals."""
-
-    id: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Portal:
-    """The thing that opens, with its timers. `schedule` unlocks it while active."""
-
-    id: str
-    name: str
-    kind: PortalKind = PortalKind.DOOR
-    grant_s: float = 5.0
-    held_open_s: float = 30.0
-    prealarm_s: float = 10.0
-    debounce_s: float = 0.1
-    on_power_loss: OnPowerLoss = OnPowerLoss.FAIL_SAFE
-    is_escape_route: bool = True
-    schedule: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AccessPoint:
-    """One portal in one direction: what it accepts, and how sure it must be."""
-
-    id: str
-    name: str
-    portal: str
-    direction: Direction
-    methods: tuple[Method, ...]
-    level: int = 1
-    is_enabled: bool = True
-    area_from: str | None = None
-    area_to: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AccessRule:
-    """Groups x access points x schedule; no schedule means at all times."""
-
-    id: str
-    name: str
-    groups: tuple[str, ...]
-    points: tuple[str, ...]
-    schedule: str | None = None
-    valid_from: datetime | None = None
-    valid_until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Issuer:
-    """A key that signs QR passes: Ed25519 public key, base64."""
-
-    id: str
-    public_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class RevokedPass:
-    """A pass taken back before its end; kept until it would have ended anyway."""
-
-    id: str
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A face template sealed to one node's key; `id` is the credential's."""
-
-    id: str
-    holder: str
-    model: str
-    sealed: str
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A device that one node drives: which driver, and that driver's own settings."""
-
-    id: str
-    name: str
-    node: str
-    driver: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-Entity = (
-    Community
-    | Holder
-    | Credential
-    | Area
-    | Portal
-    | AccessPoint
-    | Schedule
-    | AccessRule
-    | Issuer
-    | RevokedPass
-    | Template
-    | Device
+from anlin.core.entities import (
+    KINDS,
+    AccessPoint,
+    AccessRule,
+    Area,
+    Community,
+    Credential,
+    Device,
+    Holder,
+    Household,
+    Issuer,
+    Method,
+    Parking,
+    PassUse,
+    Portal,
+    RevokedPass,
+    SealedKey,
+    Template,
+    WatchEntry,
 )
-
-KINDS: dict[str, type[Any]] = {
-    "community": Community,
-    "holder": Holder,
-    "credential": Credential,
-    "area": Area,
-    "portal": Portal,
-    "access_point": AccessPoint,
-    "schedule": Schedule,
-    "access_rule": AccessRule,
-    "issuer": Issuer,
-    "revoked_pass": RevokedPass,
-    "template": Template,
-    "device": Device,
-}
-"""Every kind of entity by the name it travels under."""
+from anlin.core.schedule import Schedule
 
 
 class PolicyError(ValueError):
@@ -290,8 +83,17 @@ class Policy:
         self.templates: Mapping[str, Template] = self._tables["template"]
         self.devices: Mapping[str, Device] = self._tables["device"]
         self.areas: Mapping[str, Area] = self._tables["area"]
+        self.parking: Mapping[str, Parking] = self._tables["parking"]
+        self.households: Mapping[str, Household] = self._tables["household"]
+        self.pass_uses: Mapping[str, PassUse] = self._tables["pass_use"]
+        self.sealed_keys: Mapping[str, SealedKey] = self._tables["sealed_key"]
+        self._watch_entries: Mapping[str, WatchEntry] = self._tables["watch_entry"]
         self._by_key: dict[tuple[Method, str], Credential] = {}
+        self._watched: dict[tuple[Method, str], tuple[WatchEntry, ...]] = {}
         self._by_point: dict[str, dict[str, tuple[AccessRule, ...]]] = {}
+        self._points_of: dict[str, tuple[AccessPoint, ...]] = {}
+        self._interlocks: dict[str, tuple[str, ...]] = {}
+        self._shared_areas: frozenset[str] = frozenset()
 
     @property
     def community(self) -> Community | None:
@@ -307,6 +109,31 @@ class Policy:
         """List the rules that admit a group at an access point, in order of id."""
         groups = self._by_point.get(point)
         return groups.get(group, ()) if groups is not None else ()
+
+    def points_of(self, portal: str) -> tuple[AccessPoint, ...]:
+        """List the access points of a portal, in order of id."""
+        return self._points_of.get(portal, ())
+
+    def interlocked_with(self, portal: str) -> tuple[str, ...]:
+        """List the other portals of which none may be open while this one opens."""
+        return self._interlocks.get(portal, ())
+
+    def portals_of_area(self, area: str) -> tuple[str, ...]:
+        """List the portals that lead into or out of an area, in order of id."""
+        found = {
+            point.portal
+            for point in self.points.values()
+            if area in (point.area_from, point.area_to)
+        }
+        return tuple(sorted(found))
+
+    def is_shared(self, area: str) -> bool:
+        """Whether the portals of an area belong to more than one node."""
+        return area in self._shared_areas
+
+    def watched(self, method: Method, key: str) -> tuple[WatchEntry, ...]:
+        """List the watch entries for what was presented, in order of id."""
+        return self._watched.get((method, key), ())
 
     def apply(self, delta: Delta) -> None:
         """Apply a delta whole.
@@ -324,8 +151,13 @@ class Policy:
         self._refuse_shared_keys(new)
         for (kind, id_), entity in new.items():
             self._replace(kind, id_, entity)
-        if any(kind == "access_rule" for kind, _ in new):
+        kinds = {kind for kind, _ in new}
+        if "access_rule" in kinds:
             self._by_point = _index_rules(self.rules.values())
+        if kinds & {"portal", "access_point"}:
+            self._index_portals()
+        if "watch_entry" in kinds:
+            self._watched = _index_watch(self._watch_entries.values())
         self.revision = delta.upto
 
     def snapshot(self) -> Delta:
@@ -343,6 +175,28 @@ class Policy:
     def to_bytes(self) -> bytes:
         """Give the one canonical form; equal policies give equal bytes."""
         return canonical_json(to_data(self.snapshot()))
+
+    def _index_portals(self) -> None:
+        points: dict[str, list[AccessPoint]] = {}
+        nodes: dict[str, set[str | None]] = {}
+        for id_ in sorted(self.points):
+            point = self.points[id_]
+            points.setdefault(point.portal, []).append(point)
+            portal = self.portals.get(point.portal)
+            for area in {point.area_from, point.area_to} - {None}:
+                nodes.setdefault(str(area), set()).add(portal.node if portal else None)
+        locks: dict[str, list[str]] = {}
+        for id_ in sorted(self.portals):
+            interlock = self.portals[id_].interlock
+            if interlock is not None:
+                locks.setdefault(interlock, []).append(id_)
+        self._points_of = {portal: tuple(found) for portal, found in points.items()}
+        self._interlocks = {
+            id_: tuple(other for other in group if other != id_)
+            for group in locks.values()
+            for id_ in group
+        }
+        self._shared_areas = frozenset(area for area, found in nodes.items() if len(found) > 1)
 
     def _replace(self, kind: str, id_: str, entity: Any) -> None:
         table = self._tables[kind]
@@ -415,4 +269,14 @@ def _index_rules(rules: Iterable[AccessRule]) -> dict[str, dict[str, tuple[Acces
             groups = index.setdefault(point, {})
             for group in rule.groups:
                 groups[group] = (*groups.get(group, ()), rule)
+    return index
+
+
+def _index_watch(
+    entries: Iterable[WatchEntry],
+) -> dict[tuple[Method, str], tuple[WatchEntry, ...]]:
+    index: dict[tuple[Method, str], tuple[WatchEntry, ...]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.id):
+        key = (entry.method, entry.key)
+        index[key] = (*index.get(key, ()), entry)
     return index

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from anlin.core.device import ContactLevel
+from anlin.core.entities import Portal
 from anlin.core.event import EventKind
-from anlin.core.policy import Portal
 from anlin.core.words import Word
 
 

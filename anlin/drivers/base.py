@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from anlin.core.device import Command, Report
-from anlin.core.policy import Device
+from anlin.core.entities import Device
 
 Emit = Callable[[Report], None]
 
@@ -35,11 +35,19 @@ class Link(Protocol):
         ...
 
 
+class AskingLink(Link, Protocol):
+    """A link on which a question has an answer."""
+
+    async def ask(self, address: str, payload: bytes) -> bytes:
+        """Send a question and give its answer; raise LinkError where none comes in time."""
+        ...
+
+
 class Driver(Protocol):
     """One device."""
 
     LINK: str
-    """Which kind of link it speaks over: "mqtt" or "worker"."""
+    """Which kind of link it speaks over: a name of `anlin.edge.links`."""
 
     def __init__(self, device: Device) -> None:
         """Take the device's settings; raise ValueError naming the setting that is wrong."""

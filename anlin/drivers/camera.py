@@ -21,7 +21,7 @@ from anlin.core.detection import (
     to_line,
 )
 from anlin.core.device import Command, Read, Refused, Report, WorkerReport
-from anlin.core.policy import Device, Method
+from anlin.core.entities import Device, Method
 from anlin.drivers.base import Emit, Link, driver
 
 MAX_RULE_CHARS = 200

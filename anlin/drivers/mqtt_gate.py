@@ -23,7 +23,7 @@ from anlin.core.device import (
     Show,
     Tampered,
 )
-from anlin.core.policy import Device, Method
+from anlin.core.entities import Device, Method
 from anlin.drivers.base import Emit, Link, driver
 
 MAX_PAYLOAD_BYTES = 4096

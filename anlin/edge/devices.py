@@ -14,15 +14,18 @@ from anlin.core.device import (
     Acknowledge,
     AskLevels,
     Command,
+    HoldTable,
+    Photo,
     Refused,
     Release,
     Report,
     Secure,
     Show,
 )
-from anlin.core.policy import Device
+from anlin.core.entities import Device
 from anlin.drivers.base import Driver, Link, LinkError, drivers
-from anlin.edge.links import MqttBus, WorkerLink
+from anlin.edge.links import LINKS, OwnLink
+from anlin.edge.links.mqtt import MqttBus
 from anlin.edge.supervisor import Supervisor
 
 log = structlog.get_logger(__name__)
@@ -105,21 +108,22 @@ class Devices:
         except ValueError as error:
             self._emit(Refused(record.id, str(error)))
             return
-        if driver.LINK == "worker":
-            worker = WorkerLink(record.id)
-            running = _Running(record, driver, worker, driver.serves())
-            self._supervisor.keep(record.id, lambda: self._run_worker(running, worker))
+        if driver.LINK == "mqtt":
+            shared = self._bus.link(record.id)
+            running = _Running(record, driver, shared, driver.serves())
+            self._supervisor.keep(record.id, lambda: driver.run(shared, self._emit))
         else:
-            running = _Running(record, driver, self._bus.link(record.id), driver.serves())
-            self._supervisor.keep(record.id, lambda: driver.run(running.link, self._emit))
+            own = LINKS[driver.LINK](record.id, settings)
+            running = _Running(record, driver, own, driver.serves())
+            self._supervisor.keep(record.id, lambda: self._run_own(running, own))
         self._running[record.id] = running
 
-    async def _run_worker(self, running: _Running, worker: WorkerLink) -> None:
-        await worker.open()
+    async def _run_own(self, running: _Running, link: OwnLink) -> None:
         try:
-            await running.driver.run(worker, self._emit)
+            await link.open()
+            await running.driver.run(link, self._emit)
         finally:
-            await worker.close()
+            await link.close()
 
     async def _send(self, running: _Running, command: Command) -> None:
         try:
@@ -143,7 +147,7 @@ def _is_for(running: _Running, command: Command) -> bool:
             return command.portal in running.serves["portals"]
         case Show():
             return command.point in running.serves["points"]
-        case Acknowledge() | AskLevels():
+        case Acknowledge() | AskLevels() | HoldTable() | Photo():
             return command.device == running.record.id
         case GalleryAdd() | GalleryRemove():
             return running.driver.LINK == "worker"

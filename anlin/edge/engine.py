@@ -31,8 +31,9 @@ from anlin.core.access import (
     explain,
 )
 from anlin.core.codec import to_data
+from anlin.core.entities import AccessPoint, Method, Portal, PortalKind
 from anlin.core.event import Draft, Event, EventKind
-from anlin.core.policy import AccessPoint, Method, Policy, Portal, PortalKind
+from anlin.core.policy import Policy
 from anlin.core.qr import PassError
 from anlin.core.qr import read as read_pass
 from anlin.edge.clock import Clock

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 import structlog
 
 from anlin.core.detection import GalleryAdd, GalleryTemplate
-from anlin.core.policy import Template
+from anlin.core.entities import Template
 from anlin.wire.keys import SealError, unseal
 
 log = structlog.get_logger(__name__)

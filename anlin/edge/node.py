@@ -14,15 +14,16 @@ from anlin.core import sync
 from anlin.core.codec import DataError, from_data, to_data
 from anlin.core.detection import GalleryRemove, WorkerReady
 from anlin.core.device import Online, Report, WorkerReport
+from anlin.core.entities import Template
 from anlin.core.event import EventKind
-from anlin.core.policy import Delta, PolicyError, Template
+from anlin.core.policy import Delta, PolicyError
 from anlin.edge.clock import SteadyClock
 from anlin.edge.devices import Devices
 from anlin.edge.engine import Engine
 from anlin.edge.gallery import gallery
 from anlin.edge.identity import Identity
 from anlin.edge.journal import NOWHERE, JournalError, Place
-from anlin.edge.links import Broker, MqttBus
+from anlin.edge.links.mqtt import Broker, MqttBus
 from anlin.edge.replica import ReplicaError
 from anlin.edge.salvage import open_journal, open_replica
 from anlin.edge.supervisor import Supervisor

@@ -6,7 +6,7 @@ A screen says what to do next, not what is on file: a neighbour stands behind.
 from __future__ import annotations
 
 from anlin.core.access import Decision, Reason
-from anlin.core.policy import Method
+from anlin.core.entities import Method
 
 _TELL: dict[Reason, tuple[str, str]] = {
     Reason.GRANTED: ("请进", "Please come in"),

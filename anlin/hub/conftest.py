@@ -18,7 +18,7 @@ import pytest
 from pytest_django import Settings
 
 from anlin.core.codec import from_data, to_data
-from anlin.core.policy import Direction, HolderKind, Method
+from anlin.core.entities import Direction, HolderKind, Method
 from anlin.core.sync import Enrol, Enrolled
 from anlin.hub.access import services as access
 from anlin.hub.access.models import AccessPoint, Portal

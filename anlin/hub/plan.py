@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from django.db import transaction
 
 from anlin.core.codec import DataError, from_data
-from anlin.core.policy import Direction, Method, PortalKind
+from anlin.core.entities import Direction, Method, PortalKind
 from anlin.hub.access import setup
 from anlin.hub.access.models import AccessPoint, Portal
 from anlin.hub.access.policy import STAFF, VISITORS, community_group

@@ -13,7 +13,7 @@ from pathlib import Path
 from django.db import transaction
 from django.utils import timezone
 
-from anlin.core.policy import Direction, HolderKind, Method, PortalKind
+from anlin.core.entities import Direction, HolderKind, Method, PortalKind
 from anlin.hub.access import services as access
 from anlin.hub.access.models import AccessPoint, Portal
 from anlin.hub.access.policy import STAFF, VISITORS, building_group, community_group

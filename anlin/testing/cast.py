@@ -14,15 +14,13 @@ from typing import Any
 
 from anlin.core.access import Evidence, Presentation
 from anlin.core.codec import to_data
-from anlin.core.policy import (
+from anlin.core.entities import (
     KINDS,
     AccessPoint,
     AccessRule,
     Area,
-    Change,
     Community,
     Credential,
-    Delta,
     Device,
     Direction,
     Entity,
@@ -31,10 +29,10 @@ from anlin.core.policy import (
     Issuer,
     Membership,
     Method,
-    Policy,
     Portal,
     PortalKind,
 )
+from anlin.core.policy import Change, Delta, Policy
 from anlin.core.qr import Pass, issue
 from anlin.core.schedule import Period, Schedule
 from anlin.testing.clock import MORNING

@@ -11,7 +11,8 @@ from anlin.drivers.base import LinkError
 class FakeLink:
     """The `Link` of `anlin.drivers.base` under a test's control.
 
-    What a driver sends stands in `sent`. What the device says is queued by `say`; `hang_up`
+    What a driver sends stands in `sent`. What the device says is queued by `say`, at an address
+    `answer/ADDRESS` for what is asked there; `hang_up`
     breaks the link behind it, as a cable does. `is_up` says whether anything can be sent.
     """
 
@@ -19,9 +20,14 @@ class FakeLink:
         self.sent: list[tuple[str, bytes]] = []
         self.is_up = True
         self._said: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
+        self._answers: dict[str, asyncio.Queue[bytes]] = {}
 
     def say(self, address: str, payload: bytes) -> None:
-        """Let the device say something."""
+        """Let the device say something, or answer what it was asked at an address."""
+        if address.startswith("answer/"):
+            asked = address.removeprefix("answer/")
+            self._answers.setdefault(asked, asyncio.Queue()).put_nowait(payload)
+            return
         self._said.put_nowait((address, payload))
 
     def hang_up(self) -> None:
@@ -40,6 +46,12 @@ class FakeLink:
         if not self.is_up:
             raise LinkError(f"{address}: fake link is down")
         self.sent.append((address, payload))
+
+    async def ask(self, address: str, payload: bytes) -> bytes:
+        """Take the next thing said at `answer/ADDRESS` for the answer to a question."""
+        await self.send(address, payload)
+        waiting = self._answers.setdefault(address, asyncio.Queue())
+        return await waiting.get()
 
 
 class Recorder:

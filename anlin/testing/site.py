@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from anlin.core import device, sync
+from anlin.core.entities import Entity, Method
 from anlin.core.event import Event, EventKind
-from anlin.core.policy import Delta, Entity, Method
+from anlin.core.policy import Delta
 from anlin.edge.engine import Engine
 from anlin.edge.journal import Journal
 from anlin.edge.replica import Replica

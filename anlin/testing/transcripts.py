@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from anlin.core import device as words
-from anlin.core.policy import Device
+from anlin.core.entities import Device
 from anlin.drivers.base import drivers
 from anlin.testing.link import FakeLink
 

@@ -13,26 +13,24 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from anlin.core.codec import to_data
-from anlin.core.policy import (
+from anlin.core.entities import (
     AccessPoint,
     AccessRule,
-    Change,
     Community,
     Credential,
-    Delta,
     Device,
     Direction,
     Holder,
     HolderKind,
     Membership,
     Method,
-    Policy,
     Portal,
     PortalKind,
     RevokedPass,
     Status,
     Template,
 )
+from anlin.core.policy import Change, Delta, Policy
 from anlin.core.schedule import Period, Schedule, SpecialDay
 
 ZONE = "Asia/Shanghai"

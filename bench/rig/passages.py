@@ -22,13 +22,11 @@ import aiomqtt
 
 from anlin.core.codec import to_data
 from anlin.core.detection import Task
-from anlin.core.policy import (
+from anlin.core.entities import (
     AccessPoint,
     AccessRule,
-    Change,
     Community,
     Credential,
-    Delta,
     Device,
     Direction,
     Entity,
@@ -40,6 +38,7 @@ from anlin.core.policy import (
     PortalKind,
     Template,
 )
+from anlin.core.policy import Change, Delta
 from anlin.sim.camera import Camera, Picture
 from anlin.sim.rtsp import RtspServer
 from anlin.testing import shared_folder

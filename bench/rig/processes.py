@@ -21,9 +21,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from anlin.core.codec import to_data
-from anlin.core.policy import Delta, Device
+from anlin.core.entities import Device
+from anlin.core.policy import Delta
 from anlin.edge.identity import Identity
-from anlin.edge.links import Broker
+from anlin.edge.links.mqtt import Broker
 from anlin.edge.replica import Replica
 from anlin.wire.keys import new_sealing_key
 from anlin.wire.mqtt_users import Role, new_password, new_user, to_json

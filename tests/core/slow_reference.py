@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from anlin.core.policy import Direction, Method, Status
+from anlin.core.entities import Direction, Method, Status
 from anlin.core.schedule import Schedule
 
 SKEW = timedelta(seconds=60)

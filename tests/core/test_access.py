@@ -24,14 +24,7 @@ from anlin.core.access import (
     explain,
     point_fault,
 )
-from anlin.core.policy import (
-    AccessPoint,
-    AccessRule,
-    Direction,
-    Membership,
-    Method,
-    Status,
-)
+from anlin.core.entities import AccessPoint, AccessRule, Direction, Membership, Method, Status
 from anlin.testing.cast import (
     GATE_IN,
     GATE_OUT,

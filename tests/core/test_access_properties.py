@@ -25,7 +25,7 @@ from anlin.core.access import (
     decide,
     explain,
 )
-from anlin.core.policy import (
+from anlin.core.entities import (
     AccessPoint,
     AccessRule,
     Community,
@@ -35,10 +35,10 @@ from anlin.core.policy import (
     HolderKind,
     Membership,
     Method,
-    Policy,
     RevokedPass,
     Status,
 )
+from anlin.core.policy import Policy
 from anlin.core.qr import Pass
 from anlin.core.schedule import Period, Schedule
 from anlin.testing.cast import (

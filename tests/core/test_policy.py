@@ -10,24 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anlin.core.codec import canonical_json, from_data, to_data
-from anlin.core.policy import (
+from anlin.core.entities import (
     KINDS,
     AccessRule,
-    Change,
     Community,
     Credential,
-    Delta,
     Device,
     Entity,
     Holder,
     HolderKind,
     Membership,
     Method,
-    Policy,
-    PolicyError,
-    RevisionGap,
     Status,
 )
+from anlin.core.policy import Change, Delta, Policy, PolicyError, RevisionGap
 from anlin.testing.cast import (
     COMMUNITY,
     GATE_IN,

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from anlin.core.device import ContactLevel
+from anlin.core.entities import Portal
 from anlin.core.event import EventKind
-from anlin.core.policy import Portal
 from anlin.core.portal import (
     Beep,
     Cause,

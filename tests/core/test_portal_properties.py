@@ -9,8 +9,8 @@ from functools import cache
 from random import Random
 
 from anlin.core.device import ContactLevel
+from anlin.core.entities import Portal
 from anlin.core.event import EventKind
-from anlin.core.policy import Portal
 from anlin.core.portal import (
     Cause,
     ContactRead,

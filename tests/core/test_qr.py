@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from anlin.core.access import NORMAL, Presentation, Reason, State, decide
 from anlin.core.codec import canonical_json, to_data
-from anlin.core.policy import Method, RevokedPass
+from anlin.core.entities import Method, RevokedPass
 from anlin.core.qr import MAX_TEXT_CHARS, PREFIX, Pass, PassError, issue, read
 from anlin.testing.cast import (
     COMMUNITY,

@@ -22,7 +22,7 @@ from anlin.core.device import (
     Secure,
     Show,
 )
-from anlin.core.policy import Device
+from anlin.core.entities import Device
 from anlin.drivers.base import Driver, LinkError, drivers
 from anlin.testing.link import FakeLink
 from anlin.testing.transcripts import TranscriptError, play, read

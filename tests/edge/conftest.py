@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from anlin.core.policy import Entity
+from anlin.core.entities import Entity
 from anlin.testing.site import Site
 
 Make = Callable[..., Site]

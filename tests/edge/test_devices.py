@@ -13,11 +13,12 @@ import pytest_asyncio
 
 from anlin.core.detection import GalleryAdd, GalleryTemplate
 from anlin.core.device import Acknowledge, Online, Read, Refused, Release, Report, Secure, Show
-from anlin.core.policy import Device, Template
+from anlin.core.entities import Device, Template
 from anlin.drivers.base import LinkError
 from anlin.edge.devices import Devices
 from anlin.edge.gallery import gallery, open_templates
-from anlin.edge.links import MAX_WAITING, Broker, MqttBus, WorkerLink
+from anlin.edge.links.mqtt import MAX_WAITING, Broker, MqttBus
+from anlin.edge.links.worker import WorkerLink
 from anlin.edge.supervisor import Supervisor
 from anlin.testing import cast
 from anlin.wire.keys import new_sealing_key, public_sealing_key, seal
@@ -174,7 +175,7 @@ async def test_a_device_that_floods_is_dropped_from_and_holds_no_memory(kit: Kit
 
 
 async def test_a_worker_lives_as_long_as_its_link() -> None:
-    link = WorkerLink("cam-1")
+    link = WorkerLink("cam-1", {})
     with pytest.raises(LinkError, match="camera cam-1: its worker is not running"):
         await link.send("configure", b"{}\n")
     await link.open()
@@ -189,7 +190,7 @@ async def test_a_worker_lives_as_long_as_its_link() -> None:
 
 
 async def test_a_worker_that_dies_breaks_its_link() -> None:
-    link = WorkerLink("cam-1")
+    link = WorkerLink("cam-1", {})
     await link.open()
     assert link._process is not None
     link._process.kill()

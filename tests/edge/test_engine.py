@@ -25,8 +25,8 @@ from anlin.core.device import (
     Tampered,
     WorkerReport,
 )
+from anlin.core.entities import Method, Portal, Status
 from anlin.core.event import EventKind as Kind
-from anlin.core.policy import Method, Portal, Status
 from anlin.core.schedule import Period, Schedule
 from anlin.core.sync import CommandKind
 from anlin.testing import cast

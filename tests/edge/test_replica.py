@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from anlin.core.policy import Change, Delta, PolicyError, RevisionGap, Status
+from anlin.core.entities import Status
+from anlin.core.policy import Change, Delta, PolicyError, RevisionGap
 from anlin.edge.replica import Replica, ReplicaError
 from anlin.edge.salvage import open_replica
 from anlin.testing import cast

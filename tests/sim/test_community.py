@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from anlin.core.policy import Method, Policy
+from anlin.core.entities import Method
+from anlin.core.policy import Policy
 
 pytestmark = pytest.mark.django_db(databases=["default", "events"], transaction=True)
 

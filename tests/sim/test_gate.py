@@ -15,7 +15,7 @@ import pytest_asyncio
 from jsonschema import Draft202012Validator
 
 from anlin.core.device import Acknowledge, AskLevels, Refused, Release, Secure, Show
-from anlin.core.policy import Device
+from anlin.core.entities import Device
 from anlin.drivers.mqtt_gate import MqttGate
 from anlin.sim import gate as module
 from anlin.sim.gate import Gate, Habits

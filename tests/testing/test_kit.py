@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from anlin.core.access import NORMAL, Reason, decide, point_fault
-from anlin.core.policy import Direction, PortalKind
+from anlin.core.entities import Direction, PortalKind
 from anlin.core.qr import read
 from anlin.edge.clock import Clock
 from anlin.testing import shared_folder

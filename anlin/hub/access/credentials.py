@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from anlin.core import plate
-from anlin.core.policy import Method, Status
+from anlin.core.entities import Method, Status
 from anlin.hub.access.models import Credential, FaceTemplate, Photo
 from anlin.hub.access.policy import publish
 from anlin.hub.audit.log import Actor, changing, created, deleted

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from anlin.core.policy import Method
+from anlin.core.entities import Method
 from anlin.hub import vault
 from anlin.hub.access.models import Credential, FaceTemplate, Photo
 from anlin.hub.access.policy import publish

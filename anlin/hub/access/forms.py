@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from anlin.core.policy import Direction, Method
+from anlin.core.entities import Direction, Method
 from anlin.core.sync import CommandKind
 from anlin.hub.access.models import AccessPoint, Portal
 from anlin.hub.access.passes import MAX_POINTS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import F, Q
 
-from anlin.core.policy import OnPowerLoss, PortalKind, Status
+from anlin.core.entities import OnPowerLoss, PortalKind, Status
 from anlin.hub.devices.models import Node
 from anlin.hub.ids import IdField
 from anlin.hub.people.models import Community, Holder
@@ -89,9 +89,9 @@ class AccessPoint(models.Model):
     portal = models.ForeignKey(Portal, models.CASCADE, related_name="points")
     name = models.CharField(max_length=60)
     direction = models.CharField(max_length=6)
-    """A `core.policy.Direction`."""
+    """A `core.entities.Direction`."""
     methods = models.JSONField(default=list)
-    """List of `core.policy.Method`."""
+    """List of `core.entities.Method`."""
     level = models.PositiveSmallIntegerField(default=1)
     is_enabled = models.BooleanField(default=True)
     area_from = models.ForeignKey(Area, models.PROTECT, null=True, blank=True, related_name="+")
@@ -125,10 +125,10 @@ class Credential(models.Model):
     community = models.ForeignKey(Community, models.CASCADE, related_name="credentials")
     holder = models.ForeignKey(Holder, models.CASCADE, related_name="credentials")
     method = models.CharField(max_length=16)
-    """A `core.policy.Method`."""
+    """A `core.entities.Method`."""
     key = models.CharField(max_length=64)
     status = models.CharField(max_length=12, default=Status.ACTIVE.value)
-    """A `core.policy.Status`; revoked is for ever."""
+    """A `core.entities.Status`; revoked is for ever."""
     valid_from = models.DateTimeField(null=True, blank=True)
     valid_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

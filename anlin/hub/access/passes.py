@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from anlin.core import qr
 from anlin.core.access import PASS_SKEW
-from anlin.core.policy import HolderKind
+from anlin.core.entities import HolderKind
 from anlin.hub.access.models import AccessPoint, VisitorPass
 from anlin.hub.access.policy import VISITORS, publish
 from anlin.hub.audit.log import Actor, changing, created

@@ -15,8 +15,9 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from anlin.core import policy as core
+from anlin.core import entities as core
 from anlin.core.codec import from_data, to_data
+from anlin.core.policy import Change, Delta
 from anlin.core.schedule import Schedule as CoreSchedule
 from anlin.core.sync import Snapshot
 from anlin.hub.access.models import (
@@ -59,7 +60,7 @@ def building_group(building_id: str) -> str:
 def publish(community: Community, /, **touched: Iterable[str]) -> int:
     """Compile what was touched and number what changed; give the newest revision.
 
-    `touched` maps a kind of entity (`core.policy.KINDS`) to ids. A record that is gone becomes
+    `touched` maps a kind of entity (`core.entities.KINDS`) to ids. A record that is gone becomes
     a tombstone. Call it in the transaction that touched them.
     """
     with transaction.atomic():
@@ -84,7 +85,7 @@ def compile_changes(community: Community) -> int:
     return publish(community, **_everything(community.pk)) - before
 
 
-def delta_for(node: Node, after: int) -> core.Delta | Snapshot:
+def delta_for(node: Node, after: int) -> Delta | Snapshot:
     """Give what a node must apply to come from revision `after` to the newest.
 
     After 0 that is everything that stands, without tombstones. A node that is ahead of the hub
@@ -104,8 +105,8 @@ def delta_for(node: Node, after: int) -> core.Delta | Snapshot:
     if after == 0:
         rows = rows.filter(data__isnull=False)
     columns = rows.values_list("revision", "kind", "entity", "data")
-    changes = tuple(core.Change(*row) for row in columns.iterator(chunk_size=2000))
-    return core.Delta(after, upto, changes)
+    changes = tuple(Change(*row) for row in columns.iterator(chunk_size=2000))
+    return Delta(after, upto, changes)
 
 
 def _publish_chunk(

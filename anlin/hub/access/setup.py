@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from anlin.core.access import point_fault
 from anlin.core.codec import DataError
-from anlin.core.policy import Direction, Method, PortalKind
+from anlin.core.entities import Direction, Method, PortalKind
 from anlin.hub.access.models import AccessPoint, AccessRule, Area, Portal, PortalStatus, Schedule
 from anlin.hub.access.policy import core_point, core_schedule, publish
 from anlin.hub.audit.log import Actor, changing, created

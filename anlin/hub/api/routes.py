@@ -12,8 +12,8 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.files import UploadedFile
 
 from anlin import __version__
+from anlin.core.entities import Method
 from anlin.core.event import EventKind
-from anlin.core.policy import Method
 from anlin.hub.access import services as access
 from anlin.hub.access.models import AccessPoint, Credential, Portal, VisitorPass
 from anlin.hub.api import schemas as s

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ninja import Field, Schema
 
-from anlin.core.policy import HolderKind
+from anlin.core.entities import HolderKind
 from anlin.hub.people.models import Purpose, ResidencyKind
 
 

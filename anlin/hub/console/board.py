@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from anlin.core.policy import PortalKind
+from anlin.core.entities import PortalKind
 from anlin.core.portal import PortalState
 from anlin.hub.access.models import Portal
 from anlin.hub.console.words import UNKNOWN_STATE, StateWord, Tone, state_word

@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from anlin.core.policy import Direction, HolderKind, Method, PortalKind, Status
+from anlin.core.entities import Direction, HolderKind, Method, PortalKind, Status
 from anlin.core.portal import PortalState
 from anlin.core.sync import CommandKind
 from anlin.hub.people.models import Role

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from anlin.core.policy import HolderKind
+from anlin.core.entities import HolderKind
 from anlin.hub.people.models import Community, ResidencyKind, Unit
 from anlin.vision.enrol import MAX_BYTES
 

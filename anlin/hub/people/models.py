@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from anlin.core.policy import HolderKind
+from anlin.core.entities import HolderKind
 from anlin.hub.ids import IdField
 from anlin.hub.vault import ClosedTextField
 
@@ -91,7 +91,7 @@ class Holder(models.Model):
     greeting = models.CharField(max_length=30, blank=True)
     """What a gate screen may show; empty shows the first character of the name."""
     kind = models.CharField(max_length=12, default=HolderKind.RESIDENT.value)
-    """A `core.policy.HolderKind`."""
+    """A `core.entities.HolderKind`."""
     phone = ClosedTextField(blank=True, default="")
     phone_index = models.CharField(max_length=64, blank=True, db_index=True)
     """Keyed fingerprint of the phone's digits, to find a holder by it."""

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from anlin.core.policy import HolderKind, Method
+from anlin.core.entities import HolderKind, Method
 from anlin.hub import vault
 from anlin.hub.access.credentials import forget_faces, revoke_all, revoke_credential
 from anlin.hub.access.models import Photo

@@ -15,8 +15,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from anlin.core.access import Reason
+from anlin.core.entities import HolderKind, Method, Status
 from anlin.core.event import EventKind
-from anlin.core.policy import HolderKind, Method, Status
 from anlin.hub.access import services as access
 from anlin.hub.access.models import AccessPoint, AccessRule, Credential
 from anlin.hub.access.policy import STAFF, VISITORS, building_group, community_group

@@ -6,7 +6,7 @@ import pytest
 
 from anlin.core import qr
 from anlin.core.access import NORMAL, Presentation, Reason, State, decide
-from anlin.core.policy import Method
+from anlin.core.entities import Method
 from anlin.hub.access import services as access
 from anlin.hub.access.tests.test_policy import replica
 from anlin.hub.conftest import BY, Cast

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from anlin.core.access import NORMAL, Presentation, Reason, decide
-from anlin.core.policy import Delta, Direction, Method, Policy, Status
+from anlin.core.entities import Direction, Method, Status
+from anlin.core.policy import Delta, Policy
 from anlin.core.sync import Snapshot
 from anlin.hub.access import services as access
 from anlin.hub.access.models import FaceTemplate, PolicyChange

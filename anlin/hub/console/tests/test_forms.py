@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from anlin.core.access import Reason
+from anlin.core.entities import Method
 from anlin.core.event import EventKind
-from anlin.core.policy import Method
 from anlin.hub.access.models import Credential, VisitorPass
 from anlin.hub.console import login
 from anlin.hub.console.tests.world import BY, SignIn, World, drawn_face

@@ -10,7 +10,7 @@ import pytest
 from django.template.base import Lexer, TokenType
 
 from anlin.core.access import CHECKS
-from anlin.core.policy import Direction, HolderKind, Method, PortalKind, Status
+from anlin.core.entities import Direction, HolderKind, Method, PortalKind, Status
 from anlin.core.portal import PortalState
 from anlin.core.sync import CommandKind
 from anlin.hub.console import words

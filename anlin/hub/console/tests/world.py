@@ -20,8 +20,8 @@ from PIL import Image, ImageDraw
 
 from anlin.core.access import Reason
 from anlin.core.codec import to_data
+from anlin.core.entities import Direction, Method, PortalKind
 from anlin.core.event import GENESIS, Draft, EventKind, chain
-from anlin.core.policy import Direction, Method, PortalKind
 from anlin.hub.access import services as access
 from anlin.hub.access.models import AccessPoint, Portal
 from anlin.hub.access.policy import VISITORS, community_group

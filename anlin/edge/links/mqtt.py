@@ -1,19 +1,16 @@
-"""Ways to a device: topics on the MQTT broker, and the pipes of a camera worker."""
+"""Topics on the MQTT broker: one connection, one link for each device."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import ssl
-import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import aiomqtt
 import structlog
 
-from anlin.core.detection import MAX_LINE_BYTES
 from anlin.drivers.base import LinkError
 
 log = structlog.get_logger(__name__)
@@ -33,9 +30,6 @@ PUBLISH_TIMEOUT_S = 3.0
 
 _NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 """Without it a release waits up to 40 ms behind the acknowledgement of the read (Nagle)."""
-
-STOP_TIMEOUT_S = 3.0
-"""A worker ends when its input closes; one that hangs in a decoder is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,61 +150,3 @@ class MqttLink:
 
     async def send(self, address: str, payload: bytes) -> None:
         await self._bus.publish(f"{TOPIC}/{self._device}/{address}", payload)
-
-
-class WorkerLink:
-    """The pipes of one vision worker, which lives exactly as long as the link is open."""
-
-    def __init__(self, device: str) -> None:
-        self._device = device
-        self._process: asyncio.subprocess.Process | None = None
-        self._sending = asyncio.Lock()
-
-    async def open(self) -> None:
-        """Start the worker."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "anlin.vision.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=MAX_LINE_BYTES,
-        )
-
-    async def close(self) -> None:
-        """Close its input and see it end."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-
-    async def __aiter__(self) -> AsyncIterator[tuple[str, bytes]]:
-        process = self._process
-        if process is None or process.stdout is None:
-            raise LinkError(f"camera {self._device}: its worker is not running")
-        while True:
-            try:
-                line = await process.stdout.readline()
-            except ValueError as error:
-                raise LinkError(f"camera {self._device}: {error}") from error
-            if not line:
-                raise LinkError(f"camera {self._device}: its worker ended")
-            yield "line", line
-
-    async def send(self, address: str, payload: bytes) -> None:
-        process = self._process
-        if process is None or process.stdin is None:
-            raise LinkError(f"camera {self._device}: its worker is not running")
-        async with self._sending:
-            try:
-                process.stdin.write(payload)
-                await process.stdin.drain()
-            except (ConnectionError, RuntimeError) as error:
-                raise LinkError(f"camera {self._device}: {error}") from error

@@ -1,0 +1,37 @@
+"""Ways to a device, by the name that a driver gives in `LINK`.
+
+"mqtt" is one connection that all devices share (`mqtt.MqttBus`). Every other kind is opened for
+one device and closed with it: a class that takes (device id, settings) and stands in `LINKS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Protocol
+
+from anlin.edge.links.worker import WorkerLink
+
+
+class OwnLink(Protocol):
+    """A link that belongs to one device and lives from `open` to `close`."""
+
+    async def open(self) -> None:
+        """Connect, or raise LinkError; the supervisor tries again."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect, and leave nothing running."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[tuple[str, bytes]]:
+        """Yield (address, payload) as the device speaks; raise LinkError when it can't."""
+        ...
+
+    async def send(self, address: str, payload: bytes) -> None:
+        """Send a payload, or raise LinkError."""
+        ...
+
+
+LINKS: Mapping[str, Callable[[str, Mapping[str, Any]], OwnLink]] = {
+    "worker": WorkerLink,
+}
