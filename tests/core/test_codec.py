@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anlin.core import detection, entities, policy, sync
+from anlin.core import detection, policy, sync
+from anlin.core import entities as records
 from anlin.core.codec import DataError, canonical_json, from_data, to_data
 from anlin.core.event import Event
 from anlin.core.qr import Pass
@@ -68,7 +69,7 @@ def entities(cls: type) -> st.SearchStrategy[Any]:
 
 
 TRAVELLERS = [
-    *entities.KINDS.values(),
+    *records.KINDS.values(),
     policy.Change,
     policy.Delta,
     Pass,
@@ -126,7 +127,7 @@ class Sample:
     flag: bool = False
     at: datetime | None = None
     day: date | None = None
-    kind: entities.Method = entities.Method.CARD
+    kind: records.Method = records.Method.CARD
     pair: tuple[int, str] = (0, "")
     many: tuple[int, ...] = ()
     names: frozenset[str] = frozenset()
@@ -217,7 +218,7 @@ def test_every_form_of_field_is_read():
     assert type(sample.ratio) is float
     assert sample.at == AT
     assert sample.day == date(2026, 11, 21)
-    assert sample.kind is entities.Method.QR
+    assert sample.kind is records.Method.QR
     assert sample.pair == (1, "b")
     assert sample.names == frozenset({"x"})
     assert sample.inner == Inner(3)
@@ -225,7 +226,7 @@ def test_every_form_of_field_is_read():
     assert from_data(Sample, to_data(sample)) == sample
 
 
-@pytest.mark.parametrize(("kind", "cls"), entities.KINDS.items())
+@pytest.mark.parametrize(("kind", "cls"), records.KINDS.items())
 def test_rubbish_in_any_field_of_any_entity_is_refused_and_nothing_else_happens(kind, cls):
     hints = typing.get_type_hints(cls)
 
@@ -295,13 +296,13 @@ def test_canonical_json_is_sorted_tight_and_readable():
         (None, None),
         (True, True),
         (1.5, 1.5),
-        (entities.Method.QR, "qr"),
+        (records.Method.QR, "qr"),
         (AT.astimezone(ZoneInfo("Asia/Shanghai")), "2026-11-21T07:30:00+00:00"),
         (date(2026, 11, 21), "2026-11-21"),
         ({1: (AT,)}, {"1": ["2026-11-21T07:30:00+00:00"]}),
         (frozenset({"a"}), ["a"]),
         (SpecialDay(date(2026, 11, 21)), {"on": "2026-11-21", "periods": []}),
-        (entities.Membership("g"), {"group": "g"}),
+        (records.Membership("g"), {"group": "g"}),
     ],
 )
 def test_values_are_written_as_json_can_carry_them(value, data):
