@@ -26,13 +26,18 @@ from anlin.hub.access.models import (
     Area,
     Credential,
     FaceTemplate,
+    Household,
+    NodeKey,
+    Parking,
     PolicyChange,
     Portal,
     Schedule,
     VisitorPass,
+    WatchEntry,
+    WatchState,
 )
 from anlin.hub.devices.models import Device, Node
-from anlin.hub.people.models import Community, Holder, HolderStatus
+from anlin.hub.people.models import Community, Holder, HolderStatus, Residency
 from anlin.wire import keys
 
 STAFF = "staff"
@@ -40,6 +45,8 @@ VISITORS = "visitors"
 
 _CHUNK = 500
 """Records compiled at a time: bounds memory, and the parameters of one query."""
+
+_WITHOUT_HISTORY = frozenset({"template", "watch_entry", "sealed_key"})
 
 _Key = tuple[str, str]
 """Entity id, and the one node it is for (empty: all)."""
@@ -142,8 +149,9 @@ def _publish_chunk(
                 at=at,
             )
         )
-    if kind == "template":
-        # A face that was withdrawn must not live on in the history of the policy.
+    if kind in _WITHOUT_HISTORY:
+        # A face that was withdrawn, or whom the police no longer seek, must not live on in the
+        # history of the policy. No decision rests on them.
         PolicyChange.objects.filter(pk__in=[row.pk for row in replaced]).delete()
     else:
         PolicyChange.objects.bulk_update(replaced, ["replaced_by"], batch_size=_CHUNK)
@@ -157,7 +165,7 @@ def _everything(community_id: str) -> Mapping[str, Iterable[str]]:
     ids["community"] = ids["issuer"] = {community_id}
     for kind, model in _MODELS.items():
         field = _COMMUNITY_FIELD.get(kind, "community")
-        name = "credential_id" if kind == "template" else "pk"
+        name = _ID_FIELD.get(kind, "pk")
         ids[kind] = set(model.objects.filter(**{field: community_id}).values_list(name, flat=True))
     for kind, entity in PolicyChange.objects.filter(
         community=community_id, replaced_by=None
@@ -181,7 +189,8 @@ def _issuers(community_id: str, ids: Sequence[str]) -> _Compiled:
 
 
 def _holders(community_id: str, ids: Sequence[str]) -> _Compiled:
-    rows = Holder.objects.filter(community=community_id, pk__in=ids)
+    rows = Holder.objects.filter(community=community_id, pk__in=ids).select_related("host")
+    way = _Way(community_id)
     return _each(
         core.Holder(
             row.id,
@@ -191,9 +200,36 @@ def _holders(community_id: str, ids: Sequence[str]) -> _Compiled:
             _HOLDER_STATUS[HolderStatus(row.status)],
             row.valid_from,
             row.valid_until,
+            row.needs_time,
+            row.needs_escort,
+            row.can_escort,
+            way.to(row),
         )
         for row in rows.prefetch_related("residencies__unit")
     )
+
+
+class _Way:
+    """The access points on a visitor's way to the host, asked of the database at most once."""
+
+    def __init__(self, community_id: str) -> None:
+        self._community = community_id
+        self._known: list[tuple[str, str | None]] | None = None
+
+    def to(self, holder: Holder) -> tuple[str, ...]:
+        """Give the community's own points and those of the host's building, or none for all.
+
+        Where no portal is said to belong to a building, nothing tells the way from elsewhere.
+        """
+        if holder.kind != core.HolderKind.VISITOR or holder.host is None:
+            return ()
+        if self._known is None:
+            rows = AccessPoint.objects.filter(portal__community=self._community)
+            self._known = list(rows.order_by("pk").values_list("pk", "portal__building_id"))
+        if all(building is None for _, building in self._known):
+            return ()
+        here = (None, holder.host.building_id)
+        return tuple(point for point, building in self._known if building in here)
 
 
 _HOLDER_STATUS = {
@@ -238,31 +274,96 @@ def _credentials(community_id: str, ids: Sequence[str]) -> _Compiled:
             core.Status(row.status),
             row.valid_from,
             row.valid_until,
+            household_of(row.holder) if row.method == core.Method.PLATE else None,
+        )
+        for row in rows.select_related("holder").prefetch_related(
+            "holder__residencies__unit__household"
+        )
+    )
+
+
+def household_of(holder: Holder) -> str | None:
+    """Give the household whose spaces a holder's cars take, where a home has a number of them.
+
+    Of several homes it is the one lived in for longest from now; the clock has no say, so that
+    the policy changes only when a record does.
+    """
+    homes = [home for home in holder.residencies.all() if hasattr(home.unit, "household")]
+    if not homes:
+        return None
+    return max(homes, key=_staying).unit.household.pk
+
+
+def _staying(home: Residency) -> tuple[bool, str, bool, str, str]:
+    return (
+        home.ends_at is None,
+        str(home.ends_at),
+        home.starts_at is not None,
+        str(home.starts_at),
+        home.pk,
+    )
+
+
+def _households(community_id: str, ids: Sequence[str]) -> _Compiled:
+    rows = Household.objects.filter(unit__building__community=community_id, pk__in=ids)
+    return _each(core.Household(row.id, row.cars) for row in rows)
+
+
+def _areas(community_id: str, ids: Sequence[str]) -> _Compiled:
+    rows = Area.objects.filter(community=community_id, pk__in=ids)
+    return _each(
+        core.Area(
+            row.id,
+            row.name,
+            core.AntiPassback(row.anti_passback),
+            row.anti_passback_s,
+            row.capacity,
         )
         for row in rows
     )
 
 
-def _areas(community_id: str, ids: Sequence[str]) -> _Compiled:
-    rows = Area.objects.filter(community=community_id, pk__in=ids)
-    return _each(core.Area(row.id, row.name) for row in rows)
+def _parking(community_id: str, ids: Sequence[str]) -> _Compiled:
+    return _each(
+        core.Parking(
+            row.area_id,
+            core.Outsiders(row.outsiders),
+            row.residents_enter,
+            row.stay_s,
+            row.emergency_enters,
+        )
+        for row in Parking.objects.filter(area__community=community_id, pk__in=ids)
+    )
 
 
 def _portals(community_id: str, ids: Sequence[str]) -> _Compiled:
-    return _each(
-        core.Portal(
-            row.id,
-            row.name,
-            core.PortalKind(row.kind),
-            row.grant_s,
-            row.held_open_s,
-            row.prealarm_s,
-            row.debounce_s,
-            core.OnPowerLoss(row.on_power_loss),
-            row.is_escape_route,
-            row.schedule_id,
-        )
-        for row in Portal.objects.filter(community=community_id, pk__in=ids)
+    rows = Portal.objects.filter(community=community_id, pk__in=ids)
+    return _each(core_portal(row) for row in rows)
+
+
+def core_portal(row: Portal) -> core.Portal:
+    """Give a portal as its state machine sees it."""
+    return core.Portal(
+        row.id,
+        row.name,
+        core.PortalKind(row.kind),
+        row.grant_s,
+        row.held_open_s,
+        row.prealarm_s,
+        row.debounce_s,
+        core.OnPowerLoss(row.on_power_loss),
+        row.is_escape_route,
+        row.schedule_id,
+        row.entry_s,
+        row.extended_grant_s,
+        row.extended_held_open_s,
+        row.relock_on_open_s,
+        core.ExitButton(row.exit_button),
+        row.exit_ignore_s,
+        row.has_mechanical_exit,
+        row.needs_first_person,
+        row.interlock or None,
+        row.node_id,
     )
 
 
@@ -283,20 +384,25 @@ def core_point(row: AccessPoint) -> core.AccessPoint:
         row.is_enabled,
         row.area_from_id,
         row.area_to_id,
+        tuple(from_data(core.RaisedLevel, raised) for raised in row.raised),
+        row.persons,
     )
 
 
 def _schedules(community_id: str, ids: Sequence[str]) -> _Compiled:
-    rows = Schedule.objects.filter(community=community_id, pk__in=ids)
+    rows = Schedule.objects.filter(community=community_id, pk__in=ids).select_related("holidays")
     return _each(core_schedule(row) for row in rows)
 
 
 def core_schedule(row: Schedule) -> CoreSchedule:
-    """Give a schedule as decisions see it.
+    """Give a schedule as decisions see it, its holidays written out as special days.
 
     Raises:
         DataError, ValueError: a period or special day that breaks a rule of `core.schedule`.
     """
+    own = {str(day.get("on")) for day in row.special if isinstance(day, Mapping)}
+    dates = row.holidays.dates if row.holidays is not None else ()
+    holidays = [{"on": on, "periods": row.holiday_periods} for on in dates if on not in own]
     return from_data(
         CoreSchedule,
         {
@@ -304,7 +410,7 @@ def core_schedule(row: Schedule) -> CoreSchedule:
             "name": row.name,
             "zone": row.zone,
             "weekly": row.weekly,
-            "special": row.special,
+            "special": [*row.special, *holidays],
         },
     )
 
@@ -328,6 +434,28 @@ def _rules(community_id: str, ids: Sequence[str]) -> _Compiled:
 def _revoked_passes(community_id: str, ids: Sequence[str]) -> _Compiled:
     rows = VisitorPass.objects.filter(community=community_id, pk__in=ids, revoked_at__isnull=False)
     return _each(core.RevokedPass(row.id, row.not_after) for row in rows)
+
+
+def _pass_uses(community_id: str, ids: Sequence[str]) -> _Compiled:
+    """Compile how often passes were used; one without limit needs no counting."""
+    rows = VisitorPass.objects.filter(community=community_id, pk__in=ids, uses__gt=0)
+    return _each(
+        core.PassUse(row.id, row.used_by_node, row.not_after) for row in rows if row.used_by_node
+    )
+
+
+def _watch_entries(community_id: str, ids: Sequence[str]) -> _Compiled:
+    rows = WatchEntry.objects.filter(
+        community=community_id, pk__in=ids, state=WatchState.ACTIVE, approved_by__isnull=False
+    )
+    return _each(
+        core.WatchEntry(row.id, core.Method(row.method), row.key, row.valid_until) for row in rows
+    )
+
+
+def _sealed_keys(community_id: str, ids: Sequence[str]) -> _Compiled:
+    rows = NodeKey.objects.filter(node__community=community_id, use__in=ids)
+    return {(row.use, row.node_id): to_data(core.SealedKey(row.use, row.sealed)) for row in rows}
 
 
 def _templates(community_id: str, ids: Sequence[str]) -> _Compiled:
@@ -357,33 +485,48 @@ def _each(entities: Iterable[Any]) -> _Compiled:
 _COMPILERS: dict[str, _Compile] = {
     "community": _communities,
     "issuer": _issuers,
+    "sealed_key": _sealed_keys,
     "area": _areas,
+    "parking": _parking,
     "schedule": _schedules,
     "portal": _portals,
     "access_point": _points,
     "access_rule": _rules,
     "holder": _holders,
+    "household": _households,
     "credential": _credentials,
     "template": _templates,
     "revoked_pass": _revoked_passes,
+    "pass_use": _pass_uses,
+    "watch_entry": _watch_entries,
     "device": _devices,
 }
 
 _MODELS: dict[str, type[Any]] = {
+    "sealed_key": NodeKey,
     "area": Area,
+    "parking": Parking,
     "schedule": Schedule,
     "portal": Portal,
     "access_point": AccessPoint,
     "access_rule": AccessRule,
     "holder": Holder,
+    "household": Household,
     "credential": Credential,
     "template": FaceTemplate,
     "revoked_pass": VisitorPass,
+    "pass_use": VisitorPass,
+    "watch_entry": WatchEntry,
     "device": Device,
 }
 
+_ID_FIELD = {"template": "credential_id", "sealed_key": "use"}
+
 _COMMUNITY_FIELD = {
     "access_point": "portal__community",
+    "sealed_key": "node__community",
+    "parking": "area__community",
+    "household": "unit__building__community",
     "template": "credential__community",
     "device": "node__community",
 }

@@ -22,6 +22,7 @@ class Role(models.TextChoices):
     COMMITTEE = "committee", _("Owners' committee")
     INSTALLER = "installer", _("Installer")
     AUDITOR = "auditor", _("Auditor")
+    LIAISON = "liaison", _("Police liaison")
 
 
 class Community(models.Model):
@@ -32,12 +33,14 @@ class Community(models.Model):
     zone = models.CharField(max_length=64, default="Asia/Shanghai")
     issuer_key = ClosedTextField()
     """Ed25519 private key that signs QR passes."""
+    pin_secret = ClosedTextField(blank=True, default="")
+    """Under which PINs are kept, in hex (`core.pin`); made when first needed."""
     face_notice_version = models.CharField(max_length=20, default="1")
     """The version of the notice on face recognition that people agree to now."""
     policy_revision = models.PositiveBigIntegerField(default=0)
     """The newest revision of the policy; one counter for each community."""
 
-    NOT_AUDITED = frozenset({"issuer_key", "policy_revision"})
+    NOT_AUDITED = frozenset({"issuer_key", "pin_secret", "policy_revision"})
 
     def __str__(self) -> str:
         return self.name
@@ -100,6 +103,15 @@ class Holder(models.Model):
     )
     valid_from = models.DateTimeField(null=True, blank=True)
     valid_until = models.DateTimeField(null=True, blank=True)
+    host = models.ForeignKey(
+        Unit, models.SET_NULL, null=True, blank=True, related_name="visitors"
+    )
+    """The home that a visitor comes to: nothing else than the way there opens."""
+    needs_time = models.BooleanField(default=False)
+    """Doors stay open for longer: wheelchair, pram, old age."""
+    needs_escort = models.BooleanField(default=False)
+    """Admitted only together with one who can escort."""
+    can_escort = models.BooleanField(default=False)
     note = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
