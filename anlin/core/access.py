@@ -1,12 +1,11 @@
-"""Whether a door opens: one pure function, one reason, every check able to explain itself.
+"""Whether a door opens: one pure function, one reason.
 
-`decide` runs an ordered table of checks. The first one that speaks ends it. `explain` runs the
-same table and says what each check saw, so an explanation can never disagree with a decision.
+`decide` runs its checks in one order; the first that speaks ends it. `core.explanation` has the
+same order as a table and says what each check saw.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -14,13 +13,17 @@ from typing import NamedTuple
 from anlin.core.entities import (
     AccessPoint,
     AccessRule,
+    AntiPassback,
     Credential,
     Direction,
     Holder,
+    HolderKind,
     Membership,
     Method,
+    Outsiders,
     Status,
 )
+from anlin.core.plate import is_emergency
 from anlin.core.policy import Policy
 from anlin.core.qr import Pass
 from anlin.core.words import Word
@@ -50,12 +53,15 @@ class Reason(Word):
     GRANTED = "granted"
     FREE_EGRESS = "free_egress"
     FIRE_RELEASE = "fire_release"
+    EMERGENCY_VEHICLE = "emergency_vehicle"
+    TEMPORARY_VEHICLE = "temporary_vehicle"
 
     UNKNOWN_ACCESS_POINT = "unknown_access_point"
     ACCESS_POINT_DISABLED = "access_point_disabled"
     STALE_PRESENTATION = "stale_presentation"
     LOCKDOWN = "lockdown"
     METHOD_NOT_ACCEPTED = "method_not_accepted"
+    PIN_LOCKED = "pin_locked"
     MASK_WORN = "mask_worn"
     LIVENESS_FAILED = "liveness_failed"
     FACE_NOT_RECOGNISED = "face_not_recognised"
@@ -68,6 +74,8 @@ class Reason(Word):
     PASS_EXPIRED = "pass_expired"
     PASS_WRONG_POINT = "pass_wrong_point"
     PASS_USED = "pass_used"
+    PASS_UNPROVEN = "pass_unproven"
+    INVALID_PIN = "invalid_pin"
     CREDENTIAL_UNKNOWN = "credential_unknown"
     CREDENTIAL_NOT_ENABLED = "credential_not_enabled"
     CREDENTIAL_LOST = "credential_lost"
@@ -80,14 +88,34 @@ class Reason(Word):
     HOLDER_EXPIRED = "holder_expired"
     RESIDENCY_NOT_ACTIVE = "residency_not_active"
     RESIDENCY_ENDED = "residency_ended"
+    OFF_VISITOR_PATH = "off_visitor_path"
     UNAUTHORIZED = "unauthorized"
     NOT_PERMITTED_AT_THIS_TIME = "not_permitted_at_this_time"
+    PARKING_NEXT_DOOR = "parking_next_door"
+    HOUSEHOLD_FULL = "household_full"
+    ANTI_PASSBACK = "anti_passback"
+    VEHICLE_ALREADY_INSIDE = "vehicle_already_inside"
+    AREA_FULL = "area_full"
+    INTERLOCKED = "interlocked"
     SECOND_FACTOR_REQUIRED = "second_factor_required"
+    ESCORT_REQUIRED = "escort_required"
+    SECOND_PERSON_REQUIRED = "second_person_required"
     RECORDS_UNAVAILABLE = "records_unavailable"
     INTERNAL_ERROR = "internal_error"
 
 
-GRANTS = frozenset({Reason.GRANTED, Reason.FREE_EGRESS, Reason.FIRE_RELEASE})
+GRANTS = frozenset(
+    {
+        Reason.GRANTED,
+        Reason.FREE_EGRESS,
+        Reason.FIRE_RELEASE,
+        Reason.EMERGENCY_VEHICLE,
+        Reason.TEMPORARY_VEHICLE,
+    }
+)
+
+ENTRIES = frozenset({Reason.GRANTED, Reason.EMERGENCY_VEHICLE, Reason.TEMPORARY_VEHICLE})
+"""Grants of a way in: they wait for their record, and broken records stop them."""
 
 
 class Mode(Word):
@@ -117,9 +145,10 @@ class Evidence:
 class Presentation:
     """A credential shown at an access point.
 
-    `value` is the card number, canonical plate, QR text or matched face credential; empty when
-    a face or plate was seen and not recognised. `leave` is the QR's pass once its signature
-    held, `fault` why it did not. `age_s` is how long the device kept it before we heard.
+    `value` is the card number, canonical plate, QR text, keyed digest of a PIN or matched face
+    credential; empty when a face or plate was seen and not recognised. `forced_from` is the
+    digest of the PIN of which the digits would be the duress code. `leave` is the QR's pass once
+    its signature held, `fault` why it did not. `age_s` is how long the device kept it.
     """
 
     point: str
@@ -130,6 +159,7 @@ class Presentation:
     leave: Pass | None = None
     fault: str | None = None
     age_s: float = 0.0
+    forced_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +173,43 @@ class FirstFactor:
 
 
 @dataclass(frozen=True, slots=True)
+class Companion:
+    """Who was just accepted at this point, or waits there for somebody to come along."""
+
+    holder: str
+    at: datetime
+    can_escort: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The area where somebody, or a car, was last known to enter, and when."""
+
+    area: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class State:
-    """What a decision knows beside policy and presentation."""
+    """What a decision knows beside policy and presentation: about this one, and this point.
+
+    `pass_used` counts uses of this pass wherever the edge knows of them, and `is_online` says
+    whether it would. `place` is where the subject (`subject_of`) is; `inside` how many are in
+    the area ahead, `cars_inside` how many cars of this household. `blocked_by` names a portal
+    of the same interlock that is open.
+    """
 
     mode: Mode = Mode.NORMAL
-    pass_uses: Mapping[str, int] = field(default_factory=dict)
+    pass_used: int = 0
     first_factor: FirstFactor | None = None
     records: bool = True
+    is_online: bool = True
+    pin_locked_until: datetime | None = None
+    place: Place | None = None
+    inside: int = 0
+    cars_inside: int = 0
+    blocked_by: str | None = None
+    companion: Companion | None = None
 
 
 NORMAL = State()
@@ -172,25 +232,13 @@ class Decision(NamedTuple):
     rule: str | None = None
     level: int = 0
     error: str | None = None
+    is_duress: bool = False
+    is_passback: bool = False
 
     @property
     def is_granted(self) -> bool:
         """Whether the portal may open."""
         return self.reason in GRANTS
-
-    @property
-    def passed(self) -> tuple[str, ...]:
-        """The checks that let it through before one spoke, by name and in order."""
-        return tuple(check.name for check in CHECKS[: _spoke(self.reason)])
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """One check as it ran: whether it let through, and the value it saw."""
-
-    name: str
-    outcome: str
-    saw: str
 
 
 def decide(policy: Policy, presentation: Presentation, state: State, at: datetime) -> Decision:
@@ -200,7 +248,9 @@ def decide(policy: Policy, presentation: Presentation, state: State, at: datetim
     16.5.3; GB 55024-2022: leaving must not need a credential).
     """
     try:
-        reason, credential, holder, rule, level = _judge(policy, presentation, state, at)
+        reason, credential, holder, rule, level, is_passback = _judge(
+            policy, presentation, state, at
+        )
         leave = presentation.leave
         who: str | None = None
         label = ""
@@ -218,6 +268,11 @@ def decide(policy: Policy, presentation: Presentation, state: State, at: datetim
             credential.id if credential is not None else None,
             rule.id if rule is not None else None,
             level,
+            None,
+            credential is not None
+            and presentation.forced_from is not None
+            and credential.key == presentation.forced_from,
+            is_passback,
         )
     except Exception as error:  # noqa: BLE001  the one place where a door must still answer
         return Decision(
@@ -229,11 +284,11 @@ def decide(policy: Policy, presentation: Presentation, state: State, at: datetim
         )
 
 
-_Judged = tuple[Reason, Credential | None, Holder | None, AccessRule | None, int]
+_Judged = tuple[Reason, Credential | None, Holder | None, AccessRule | None, int, bool]
 
 
 def _judge(policy: Policy, presentation: Presentation, state: State, at: datetime) -> _Judged:
-    """Run the checks in the order of `CHECKS`; the first that speaks ends it.
+    """Run the checks in the order of `explanation.CHECKS`; the first that speaks ends it.
 
     One straight function: this order is the product's most important rule, and it is read more
     often than it is changed. It is also the fastest form Python has.
@@ -241,17 +296,17 @@ def _judge(policy: Policy, presentation: Presentation, state: State, at: datetim
     method = presentation.method
     point = policy.points.get(presentation.point)
     if point is None and method is not _EXIT_BUTTON:
-        return Reason.UNKNOWN_ACCESS_POINT, None, None, None, 0
+        return Reason.UNKNOWN_ACCESS_POINT, None, None, None, 0, False
     credential, holder = _identify(policy, presentation)
     if state.mode is _FIRE:
-        return Reason.FIRE_RELEASE, credential, holder, None, 0
+        return Reason.FIRE_RELEASE, credential, holder, None, 0, False
     if point is None or method is _EXIT_BUTTON or point.direction is _EXIT:
-        return Reason.FREE_EGRESS, credential, holder, None, 0
+        return Reason.FREE_EGRESS, credential, holder, None, 0, False
 
     reason: Reason | None = None
     if not state.records:
         reason = Reason.RECORDS_UNAVAILABLE
-    elif presentation.age_s > _STALE_AFTER_S:
+    elif presentation.age_s > STALE_AFTER_S:
         reason = Reason.STALE_PRESENTATION
     elif state.mode is _LOCKDOWN:
         reason = Reason.LOCKDOWN
@@ -259,41 +314,45 @@ def _judge(policy: Policy, presentation: Presentation, state: State, at: datetim
         reason = Reason.ACCESS_POINT_DISABLED
     elif method not in point.methods:
         reason = Reason.METHOD_NOT_ACCEPTED
-    elif method in _SEEN_BY_CAMERA:
+    elif method is _PIN:
+        if state.pin_locked_until is not None and at < state.pin_locked_until:
+            reason = Reason.PIN_LOCKED
+    elif method in SEEN_BY_CAMERA:
         reason = _evidence_fault(presentation)
     elif method is _QR:
         reason = _pass_fault(policy, presentation, state, at)
+    if reason is None and credential is None and method is _PLATE:
+        reason = _outsider(policy, point, presentation, state)
     if reason is None:
         reason = _credential_fault(credential, method, at) or _holder_fault(
             holder, presentation.leave, at
         )
     if reason is not None:
-        return reason, credential, holder, None, 0
+        return reason, credential, holder, None, 0, False
+    if holder is not None and holder.points and point.id not in holder.points:
+        return Reason.OFF_VISITOR_PATH, credential, holder, None, 0, False
 
-    rule, miss = _find_rule(policy, point.id, _memberships(holder, presentation.leave), at)
+    rule, miss = _find_rule(policy, point.id, memberships_of(holder, presentation.leave), at)
     if rule is None:
-        return miss, credential, holder, None, 0
+        return miss, credential, holder, None, 0, False
+    if method is _PLATE:
+        reason = _parking_fault(policy, point, credential, holder, state)
+    is_passback = False
+    if reason is None and point.area_to is not None:
+        is_passback = _is_passback(policy, point, method, state, at)
+        reason = _area_fault(policy, point, method, state, is_passback)
+    if reason is None and state.blocked_by is not None:
+        reason = Reason.INTERLOCKED
+    if reason is not None:
+        return reason, credential, holder, rule, 0, is_passback
     level = _level(presentation, state, holder, at)
-    if level < point.level:
-        return Reason.SECOND_FACTOR_REQUIRED, credential, holder, rule, level
-    return _GRANTED, credential, holder, rule, level
-
-
-def explain(
-    policy: Policy, presentation: Presentation, state: State, at: datetime
-) -> tuple[Decision, tuple[Checked, ...]]:
-    """Decide again and say what each check saw, in the order in which they stand."""
-    decision = decide(policy, presentation, state, at)
-    case = _Case(policy, presentation, state, decision)
-    spoke = _spoke(decision.reason)
-    rows = []
-    for index, check in enumerate(CHECKS):
-        if index > spoke or decision.error is not None:
-            rows.append(Checked(check.name, "not_reached", ""))
-        else:
-            outcome = decision.reason.value if index == spoke else "passed"
-            rows.append(Checked(check.name, outcome, check.saw(case)))
-    return decision, tuple(rows)
+    if level < level_wanted(policy, point, at):
+        return Reason.SECOND_FACTOR_REQUIRED, credential, holder, rule, level, is_passback
+    if point.persons > 1 or (holder is not None and holder.needs_escort):
+        alone = _alone(point, holder, state, at)
+        if alone is not None:
+            return alone, credential, holder, rule, level, is_passback
+    return _GRANTED, credential, holder, rule, level, is_passback
 
 
 def assurance(method: Method, evidence: Evidence) -> int:
@@ -315,12 +374,13 @@ _LEVEL: dict[Method, int] = {
     Method.EXIT_BUTTON: 0,
 }
 
-_SEEN_BY_CAMERA = frozenset({Method.FACE, Method.TERMINAL_FACE, Method.PLATE})
-_STALE_AFTER_S = STALE_AFTER.total_seconds()
+SEEN_BY_CAMERA = frozenset({Method.FACE, Method.TERMINAL_FACE, Method.PLATE})
+STALE_AFTER_S = STALE_AFTER.total_seconds()
 
 # Python 3.11 takes 0.3 us to look a member up in its enum; a decision asks for a dozen.
 _FIRE, _LOCKDOWN = Mode.FIRE, Mode.LOCKDOWN
 _EXIT, _EXIT_BUTTON, _QR, _PLATE = Direction.EXIT, Method.EXIT_BUTTON, Method.QR, Method.PLATE
+_PIN = Method.PIN
 _ACTIVE = Status.ACTIVE
 _GRANTED, _UNAUTHORIZED = Reason.GRANTED, Reason.UNAUTHORIZED
 _NEVER_ALONE = frozenset({Method.FACE, Method.TERMINAL_FACE, Method.PHONE})
@@ -366,6 +426,8 @@ def _identify(
     if presentation.leave is not None:
         return None, policy.holders.get(presentation.leave.holder)
     credential = policy.credential_for(presentation.method, presentation.value)
+    if credential is None and presentation.forced_from is not None:
+        credential = policy.credential_for(presentation.method, presentation.forced_from)
     return credential, policy.holders.get(credential.holder) if credential is not None else None
 
 
@@ -402,15 +464,147 @@ def _pass_fault(
         return Reason.PASS_EXPIRED
     if leave.points and presentation.point not in leave.points:
         return Reason.PASS_WRONG_POINT
-    if leave.uses and state.pass_uses.get(leave.id, 0) >= leave.uses:
-        return Reason.PASS_USED
+    if leave.uses:
+        if state.pass_used >= leave.uses:
+            return Reason.PASS_USED
+        if not state.is_online and not _is_home(policy, leave, presentation.point):
+            return Reason.PASS_UNPROVEN
     return None
+
+
+def _is_home(policy: Policy, leave: Pass, point: str) -> bool:
+    """Whether this edge alone may count a pass while it can't hear of uses at other edges.
+
+    Two edges that are cut off from each other would each let a copy in. One of them is the
+    pass's home, and honours it: the edge of the first access point that the pass names.
+    """
+    named = leave.points or sorted(
+        id_ for id_, place in policy.points.items() if _QR in place.methods
+    )
+    nodes = [_node_of(policy, id_) for id_ in named]
+    return len(set(nodes)) <= 1 or nodes[0] == _node_of(policy, point)
+
+
+def _node_of(policy: Policy, point: str) -> str | None:
+    place = policy.points.get(point)
+    portal = policy.portals.get(place.portal) if place is not None else None
+    return portal.node if portal is not None else None
+
+
+def subject_of(method: Method, value: str, holder: str | None) -> str | None:
+    """Name whose whereabouts a presentation is about: a car by its plate, a person by id."""
+    return f"plate:{value}" if method is _PLATE and value else holder
+
+
+def _outsider(
+    policy: Policy, point: AccessPoint, presentation: Presentation, state: State
+) -> Reason | None:
+    """Judge a car that nobody has registered, by the community's own parking rule."""
+    parking = policy.parking.get(point.area_to or "")
+    if parking is None or presentation.evidence.vehicle_present is not True:
+        return None
+    if parking.emergency_enters and is_emergency(presentation.value):
+        return Reason.EMERGENCY_VEHICLE
+    if parking.outsiders is not Outsiders.ADMIT or point.level > 1:
+        return None
+    place = state.place
+    if place is not None and place.area == point.area_to:
+        return Reason.VEHICLE_ALREADY_INSIDE
+    area = policy.areas.get(point.area_to or "")
+    if area is not None and 0 < area.capacity <= state.inside:
+        return Reason.AREA_FULL
+    return Reason.INTERLOCKED if state.blocked_by is not None else Reason.TEMPORARY_VEHICLE
+
+
+def _parking_fault(
+    policy: Policy,
+    point: AccessPoint,
+    credential: Credential | None,
+    holder: Holder | None,
+    state: State,
+) -> Reason | None:
+    parking = policy.parking.get(point.area_to or "")
+    if parking is None:
+        return None
+    if not parking.residents_enter and holder is not None and holder.kind is _RESIDENT:
+        return Reason.PARKING_NEXT_DOOR
+    name = credential.household if credential is not None else None
+    household = policy.households.get(name) if name is not None else None
+    if household is not None and household.cars is not None:
+        is_inside = state.place is not None and state.place.area == point.area_to
+        others = state.cars_inside - (1 if is_inside else 0)
+        if others >= household.cars:
+            return Reason.HOUSEHOLD_FULL
+    return None
+
+
+def _is_passback(
+    policy: Policy, point: AccessPoint, method: Method, state: State, at: datetime
+) -> bool:
+    """Whether this one is known to be inside already. Whoever is nowhere is forgiven."""
+    place = state.place
+    area = policy.areas.get(point.area_to or "")
+    if area is None or place is None or place.area != area.id:
+        return False
+    if area.anti_passback is AntiPassback.OFF:
+        return method is _PLATE and area.id in policy.parking
+    if area.anti_passback is AntiPassback.TIMED:
+        return at < place.since + timedelta(seconds=area.anti_passback_s)
+    return True
+
+
+def _area_fault(
+    policy: Policy, point: AccessPoint, method: Method, state: State, is_passback: bool
+) -> Reason | None:
+    area = policy.areas.get(point.area_to or "")
+    if area is None:
+        return None
+    is_strict = area.anti_passback in _STRICT and not policy.is_shared(area.id)
+    if is_passback and is_strict:
+        # What happened at another edge's portals this one has not seen; it notes, and admits.
+        return Reason.VEHICLE_ALREADY_INSIDE if method is _PLATE else Reason.ANTI_PASSBACK
+    is_inside = state.place is not None and state.place.area == area.id
+    return Reason.AREA_FULL if 0 < area.capacity <= state.inside and not is_inside else None
+
+
+_STRICT = frozenset({AntiPassback.HARD, AntiPassback.TIMED})
+_RESIDENT = HolderKind.RESIDENT
+
+
+def level_wanted(policy: Policy, point: AccessPoint, at: datetime) -> int:
+    """Give the level that a point wants now: its own, or one raised by a schedule that holds."""
+    wanted = max(1, point.level)
+    for raised in point.raised:
+        if raised.level > wanted:
+            schedule = policy.schedules.get(raised.schedule)
+            # A schedule that is missing can't say when, so it is now: fail closed.
+            if schedule is None or schedule.is_active(at):
+                wanted = raised.level
+    return wanted
+
+
+def _alone(point: AccessPoint, holder: Holder | None, state: State, at: datetime) -> Reason | None:
+    """Say who has to come along, or None where they are there."""
+    companion = state.companion
+    is_with = (
+        companion is not None
+        and holder is not None
+        and companion.holder != holder.id
+        and timedelta(0) <= at - companion.at <= SECOND_FACTOR_WAIT
+    )
+    if holder is not None and holder.needs_escort:
+        if not (is_with and companion is not None and companion.can_escort):
+            return Reason.ESCORT_REQUIRED
+        return None
+    return None if is_with else Reason.SECOND_PERSON_REQUIRED
 
 
 def _credential_fault(credential: Credential | None, method: Method, at: datetime) -> Reason | None:
     if credential is None:
         # A pass stands for itself: its signature was its proof.
-        return None if method is _QR else Reason.CREDENTIAL_UNKNOWN
+        if method is _QR:
+            return None
+        return Reason.INVALID_PIN if method is _PIN else Reason.CREDENTIAL_UNKNOWN
     if credential.status is not _ACTIVE:
         return _NOT_ACTIVE[credential.status]
     if credential.valid_from is not None and at < credential.valid_from:
@@ -440,7 +634,8 @@ def _holder_fault(holder: Holder | None, leave: Pass | None, at: datetime) -> Re
     return None
 
 
-def _memberships(holder: Holder | None, leave: Pass | None) -> tuple[Membership, ...]:
+def memberships_of(holder: Holder | None, leave: Pass | None) -> tuple[Membership, ...]:
+    """List the groups that somebody comes as: a holder's own, or the one on a stranger's pass."""
     if holder is not None:
         return holder.memberships
     return (Membership(leave.group),) if leave is not None and leave.group else ()
@@ -492,200 +687,3 @@ def _level(presentation: Presentation, state: State, holder: Holder | None, at: 
     ):
         level += first.level
     return level
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """What an explanation looks at."""
-
-    policy: Policy
-    presentation: Presentation
-    state: State
-    decision: Decision
-
-    @property
-    def point(self) -> AccessPoint | None:
-        return self.policy.points.get(self.presentation.point)
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One step of a decision: its name, the reasons it can give, and what it looked at."""
-
-    name: str
-    reasons: frozenset[Reason]
-    saw: Callable[[_Case], str]
-
-
-def _saw_direction(case: _Case) -> str:
-    return str(case.point.direction) if case.point is not None else "no such access point"
-
-
-def _saw_methods(case: _Case) -> str:
-    accepted = ", ".join(case.point.methods) if case.point is not None else "nothing"
-    return f"{case.presentation.method}; accepts {accepted}"
-
-
-def _saw_evidence(case: _Case) -> str:
-    presentation = case.presentation
-    evidence = presentation.evidence
-    if presentation.method is Method.PLATE:
-        vehicle = {True: "yes", False: "no", None: "not known"}[evidence.vehicle_present]
-        return f"plate {presentation.value or 'not read'}, vehicle {vehicle}"
-    if presentation.method not in _SEEN_BY_CAMERA:
-        return "none needed"
-    score = "none" if evidence.score is None else f"{evidence.score:.3f}"
-    limit = "none" if evidence.threshold is None else f"{evidence.threshold:.3f}"
-    masked = {True: "yes", False: "no", None: "not available"}[evidence.masked]
-    return f"score {score}, threshold {limit}, mask {masked}, liveness {evidence.liveness}"
-
-
-def _saw_pass(case: _Case) -> str:
-    if case.presentation.method is not Method.QR:
-        return "no pass"
-    leave = case.presentation.leave
-    if leave is None:
-        return case.presentation.fault or "unreadable"
-    used = case.state.pass_uses.get(leave.id, 0)
-    window = f"{leave.not_before.isoformat()} to {leave.not_after.isoformat()}"
-    return f"pass {leave.id}, {window}, used {used} of {leave.uses or 'any number'}"
-
-
-def _saw_credential(case: _Case) -> str:
-    if case.presentation.method is Method.QR:
-        return "the pass itself"
-    credential = case.policy.credentials.get(case.decision.credential or "")
-    if credential is None:
-        return f"this {case.presentation.method} is not registered"
-    return f"{credential.id}, {credential.status}, {_span(credential)}"
-
-
-def _saw_holder(case: _Case) -> str:
-    holder = case.policy.holders.get(case.decision.holder or "")
-    if holder is not None:
-        return f"{holder.id}, {holder.status}, {_span(holder)}"
-    leave = case.presentation.leave
-    return f"as {leave.group}" if leave is not None and leave.group else "unknown"
-
-
-def _saw_rule(case: _Case) -> str:
-    rule = case.policy.rules.get(case.decision.rule or "")
-    if rule is not None:
-        return rule.name
-    holder = case.policy.holders.get(case.decision.holder or "")
-    groups = [f"{m.group} ({_span(m)})" for m in _memberships(holder, case.presentation.leave)]
-    return f"no rule admits {', '.join(groups) or 'without a group'} here now"
-
-
-def _span(dated: Credential | Holder | Membership) -> str:
-    start = dated.valid_from.isoformat() if dated.valid_from is not None else "ever"
-    end = dated.valid_until.isoformat() if dated.valid_until is not None else "no end"
-    return f"valid from {start} to {end}"
-
-
-CHECKS: tuple[Check, ...] = (
-    Check(
-        "access_point",
-        frozenset({Reason.UNKNOWN_ACCESS_POINT, Reason.INTERNAL_ERROR}),
-        lambda case: case.presentation.point,
-    ),
-    Check("fire", frozenset({Reason.FIRE_RELEASE}), lambda case: str(case.state.mode)),
-    Check("egress", frozenset({Reason.FREE_EGRESS}), _saw_direction),
-    Check(
-        "records",
-        frozenset({Reason.RECORDS_UNAVAILABLE}),
-        lambda case: "durable" if case.state.records else "the journal can't be written",
-    ),
-    Check(
-        "fresh",
-        frozenset({Reason.STALE_PRESENTATION}),
-        lambda case: f"{case.presentation.age_s:.1f} s old, limit {_STALE_AFTER_S:.0f} s",
-    ),
-    Check("lockdown", frozenset({Reason.LOCKDOWN}), lambda case: str(case.state.mode)),
-    Check(
-        "method",
-        frozenset({Reason.ACCESS_POINT_DISABLED, Reason.METHOD_NOT_ACCEPTED}),
-        _saw_methods,
-    ),
-    Check(
-        "evidence",
-        frozenset(
-            {
-                Reason.MASK_WORN,
-                Reason.LIVENESS_FAILED,
-                Reason.FACE_NOT_RECOGNISED,
-                Reason.PLATE_NOT_READ,
-                Reason.VEHICLE_NOT_PRESENT,
-            }
-        ),
-        _saw_evidence,
-    ),
-    Check(
-        "pass",
-        frozenset(
-            {
-                Reason.PASS_INVALID,
-                Reason.PASS_OTHER_COMMUNITY,
-                Reason.PASS_REVOKED,
-                Reason.PASS_NOT_ACTIVE,
-                Reason.PASS_EXPIRED,
-                Reason.PASS_WRONG_POINT,
-                Reason.PASS_USED,
-            }
-        ),
-        _saw_pass,
-    ),
-    Check(
-        "credential",
-        frozenset(
-            {
-                Reason.CREDENTIAL_UNKNOWN,
-                Reason.CREDENTIAL_NOT_ENABLED,
-                Reason.CREDENTIAL_LOST,
-                Reason.CREDENTIAL_REVOKED,
-                Reason.CREDENTIAL_NOT_ACTIVE,
-                Reason.CREDENTIAL_EXPIRED,
-            }
-        ),
-        _saw_credential,
-    ),
-    Check(
-        "holder",
-        frozenset(
-            {
-                Reason.HOLDER_UNKNOWN,
-                Reason.HOLDER_NOT_ENABLED,
-                Reason.HOLDER_NOT_ACTIVE,
-                Reason.HOLDER_EXPIRED,
-            }
-        ),
-        _saw_holder,
-    ),
-    Check(
-        "rule",
-        frozenset(
-            {
-                Reason.UNAUTHORIZED,
-                Reason.RESIDENCY_NOT_ACTIVE,
-                Reason.RESIDENCY_ENDED,
-                Reason.NOT_PERMITTED_AT_THIS_TIME,
-            }
-        ),
-        _saw_rule,
-    ),
-    Check(
-        "assurance",
-        frozenset({Reason.SECOND_FACTOR_REQUIRED}),
-        lambda case: (
-            f"level {case.decision.level} of {case.point.level if case.point is not None else 0}"
-        ),
-    ),
-)
-"""Every check in the order of a decision (DOMAIN 4.2); each reason belongs to one."""
-
-_SPOKE = {reason: index for index, check in enumerate(CHECKS) for reason in check.reasons}
-
-
-def _spoke(reason: Reason) -> int:
-    """Give the place of the check that gave a reason; beyond the last where none objected."""
-    return _SPOKE.get(reason, len(CHECKS))

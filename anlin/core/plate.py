@@ -32,6 +32,7 @@ class PlateKind(Word):
     NEW_ENERGY_SMALL = "new_energy_small"
     NEW_ENERGY_LARGE = "new_energy_large"
     POLICE = "police"
+    EMERGENCY = "emergency"
     TRAILER = "trailer"
     LEARNER = "learner"
     HONG_KONG_MACAU = "hong_kong_macau"
@@ -40,6 +41,10 @@ class PlateKind(Word):
     ARMED_POLICE = "armed_police"
     MILITARY = "military"
     AVIATION = "aviation"
+
+
+EMERGENCY_KINDS = frozenset({PlateKind.EMERGENCY, PlateKind.POLICE, PlateKind.ARMED_POLICE})
+"""Plates that stop at no gate. An ambulance carries an ordinary one: the guard opens."""
 
 
 class PlateError(ValueError):
@@ -69,6 +74,8 @@ PATTERNS: tuple[tuple[PlateKind, re.Pattern[str]], ...] = tuple(
         (PlateKind.NEW_ENERGY_LARGE, rf"{_P}{_L}[0-9]{{5}}{_E}"),
         (PlateKind.ARMED_POLICE, rf"WJ{_P}?[0-9]{{4}}[0-9TDSHBXJ]"),
         (PlateKind.MILITARY, rf"{_L}{{2}}[0-9]{{5}}"),
+        # State Council notice of December 2018: fire (X) and forest fire (S) brigades.
+        (PlateKind.EMERGENCY, rf"{_P}{_L}{_S}{{4}}应急"),
         (PlateKind.POLICE, rf"{_P}{_O}{_S}{{4}}警"),
         (PlateKind.TRAILER, rf"{_P}{_L}{_S}{{4}}挂"),
         (PlateKind.LEARNER, rf"{_P}{_L}{_S}{{4}}学"),
@@ -106,6 +113,14 @@ def parse(text: str) -> Plate:
     if clean[0] in PROVINCES and len(clean) not in (7, 8):
         raise PlateError(text, f"has {len(clean)} characters; plates have 7, new-energy plates 8")
     raise PlateError(text, "is no known kind of plate")
+
+
+def is_emergency(text: str) -> bool:
+    """Whether a canonical plate belongs to fire brigade or police."""
+    return any(
+        kind in EMERGENCY_KINDS and pattern.fullmatch(text) is not None
+        for kind, pattern in PATTERNS
+    )
 
 
 def canonical(reading: str) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from anlin.core.device import ContactLevel
-from anlin.core.entities import Portal
+from anlin.core.entities import ExitButton, Portal
 from anlin.core.event import EventKind
 from anlin.core.words import Word
 
@@ -24,10 +24,12 @@ class PortalState(Word):
     SECURED = "secured"
     RELEASED = "released"
     OPEN = "open"
+    PREALARM = "prealarm"
     HELD = "held"
     FORCED = "forced"
     UNLOCKED = "unlocked"
     LOCKDOWN = "lockdown"
+    MAINTENANCE = "maintenance"
     FIRE_RELEASE = "fire_release"
     FAULT = "fault"
 
@@ -36,6 +38,7 @@ class Cause(Word):
     """Why a portal may be unlocked. There is no other way."""
 
     DECISION = "decision"
+    EXIT = "exit"
     OPERATOR = "operator"
     SCHEDULE = "schedule"
     FIRE = "fire"
@@ -46,11 +49,16 @@ class Cause(Word):
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A decision, or an operator's single release, named by `id`."""
+    """A decision, or an operator's single release, named by `id`.
+
+    `persons` may pass on it. `needs_time` asks for the portal's longer times.
+    """
 
     id: str
     cause: Cause = Cause.DECISION
     data: Mapping[str, Any] = field(default_factory=dict)
+    persons: int = 1
+    needs_time: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,14 @@ class ContactRead:
     """The contact's level, as read now."""
 
     level: ContactLevel
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Persons seen walking in, or out, by light beams, radar or a camera."""
+
+    persons: int = 1
+    is_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +100,19 @@ class Lockdown:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A named person holds the portal unlocked until a time, or (None) takes that back."""
+    """A named person holds the portal until a time, or (None) takes that back.
+
+    Unlocked; or, with `is_locked`, to credentials only while its schedule would unlock it.
+    """
+
+    until: datetime | None
+    by: str
+    is_locked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """A named person works on the portal until a time: it raises no alarms; None ends it."""
 
     until: datetime | None
     by: str
@@ -102,7 +130,18 @@ class Tick:
     """Time passed."""
 
 
-Input = Granted | ContactRead | FireRead | FireRestore | Lockdown | Override | ScheduleRead | Tick
+Input = (
+    Granted
+    | ContactRead
+    | Passed
+    | FireRead
+    | FireRestore
+    | Lockdown
+    | Override
+    | Maintenance
+    | ScheduleRead
+    | Tick
+)
 
 # Effects
 
@@ -146,10 +185,20 @@ class Status:
     fire_latched: bool = False
     lockdown: bool = False
     override_until: datetime | None = None
+    override_by: str = ""
+    override_locked: bool = False
+    maintenance_until: datetime | None = None
+    maintenance_by: str = ""
     scheduled: bool = False
+    awaits_person: bool = False
     grant: Granted | None = None
     grant_until: datetime | None = None
     opened_at: datetime | None = None
+    closed_at: datetime | None = None
+    relock_at: datetime | None = None
+    allowed: int = 0
+    passed: int = 0
+    is_extended: bool = False
     suspect_at: datetime | None = None
     is_authorised: bool = False
     is_forced: bool = False
@@ -174,20 +223,27 @@ class Status:
         if self.lockdown:
             return None
         if self.override_until is not None:
-            return Cause.OPERATOR
-        return Cause.SCHEDULE if self.scheduled else None
+            return None if self.override_locked else Cause.OPERATOR
+        return Cause.SCHEDULE if self.scheduled and not self.awaits_person else None
+
+    @property
+    def is_in_maintenance(self) -> bool:
+        """Whether somebody works on it, so that it raises no alarms."""
+        return self.maintenance_until is not None
 
     @property
     def is_timed(self) -> bool:
         """Whether an open leaf is on its way to being held open."""
         is_alarmed = self.is_held or self.is_forced or self.suspect_at is not None
-        return self.holds_unlocked is None and not is_alarmed
+        return self.holds_unlocked is None and not is_alarmed and not self.is_in_maintenance
 
     @property
     def state(self) -> PortalState:
         """The one word for it, the most urgent first."""
         if self.fire_latched:
             return PortalState.FIRE_RELEASE
+        if self.is_in_maintenance:
+            return PortalState.MAINTENANCE
         if self.is_forced:
             return PortalState.FORCED
         if self.is_held:
@@ -195,7 +251,7 @@ class Status:
         if self.has_contact_fault:
             return PortalState.FAULT
         if self.is_open and self.holds_unlocked is None:
-            return PortalState.OPEN
+            return PortalState.PREALARM if self.is_prealarm else PortalState.OPEN
         if self.lockdown and self.grant is None:
             return PortalState.LOCKDOWN
         if self.holds_unlocked is not None:
@@ -214,6 +270,8 @@ def step(portal: Portal, status: Status, given: Input, at: datetime) -> Step:
             after, effects = _granted(portal, due, given, at)
         case ContactRead():
             after, effects = _contact(portal, due, given.level, at)
+        case Passed():
+            after, effects = _passed(due, given, at)
         case FireRead():
             after, effects = _fire(due, given.is_active)
         case FireRestore():
@@ -222,8 +280,10 @@ def step(portal: Portal, status: Status, given: Input, at: datetime) -> Step:
             after, effects = _lockdown(due, given, at)
         case Override():
             after, effects = _override(due, given, at)
+        case Maintenance():
+            after, effects = _maintain(due, given, at)
         case ScheduleRead():
-            after, effects = _schedule(due, given.is_active, at)
+            after, effects = _schedule(portal, due, given.is_active, at)
         case Tick():  # pragma: no branch  (there is no other input)
             after, effects = due, ()
     return after, late + effects
@@ -231,13 +291,18 @@ def step(portal: Portal, status: Status, given: Input, at: datetime) -> Step:
 
 def next_deadline(portal: Portal, status: Status) -> datetime | None:
     """Say when a timer is next due, so that nobody has to poll."""
-    times = [status.grant_until, status.override_until]
+    times = [
+        status.grant_until,
+        status.override_until,
+        status.maintenance_until,
+        status.relock_at,
+    ]
     if status.suspect_at is not None:
         times.append(status.suspect_at + timedelta(seconds=portal.debounce_s))
     if status.opened_at is not None and status.is_timed:
         if not status.is_prealarm:
-            times.append(_prealarm_at(portal, status.opened_at))
-        times.append(status.opened_at + timedelta(seconds=portal.held_open_s))
+            times.append(_prealarm_at(portal, status))
+        times.append(_held_at(portal, status))
     return min((moment for moment in times if moment is not None), default=None)
 
 
@@ -245,8 +310,16 @@ def _timers(portal: Portal, status: Status, at: datetime) -> Step:
     """Run every timer that has come due."""
     effects: list[Effect] = []
     if status.override_until is not None and at >= status.override_until:
-        status, ended = _hold(status, replace(status, override_until=None), at, by="expiry")
-        effects += ended
+        ended = replace(status, override_until=None, override_by="", override_locked=False)
+        status, done = _hold(status, ended, at, by="expiry")
+        effects += done
+    if status.maintenance_until is not None and at >= status.maintenance_until:
+        status, done = _end_maintenance(status, at, by="expiry")
+        effects += done
+    if status.relock_at is not None and at >= status.relock_at:
+        status = replace(status, relock_at=None)
+        if status.holds_unlocked is None and status.grant is None:
+            effects.append(Lock())
     if status.grant is not None and status.grant_until is not None and at >= status.grant_until:
         effects.append(Happened(EventKind.ACCESS_NOT_TAKEN, {"release": status.grant.id}))
         status = replace(status, grant=None, grant_until=None)
@@ -257,39 +330,87 @@ def _timers(portal: Portal, status: Status, at: datetime) -> Step:
     ):
         status = replace(status, suspect_at=None, is_forced=True)
         effects.append(Happened(EventKind.DOOR_FORCED))
-    opened_at = status.opened_at
-    if opened_at is not None and status.is_timed:
-        if not status.is_prealarm and at >= _prealarm_at(portal, opened_at):
+    if status.opened_at is not None and status.is_timed:
+        if not status.is_prealarm and at >= _prealarm_at(portal, status):
             status = replace(status, is_prealarm=True)
             effects += [Beep(), Happened(EventKind.DOOR_PREALARM)]
-        if at >= opened_at + timedelta(seconds=portal.held_open_s):
+        if at >= _held_at(portal, status):
             status = replace(status, is_held=True)
-            effects.append(Happened(EventKind.DOOR_HELD, {"limit_s": portal.held_open_s}))
+            limit_s = _held_s(portal, status)
+            effects.append(Happened(EventKind.DOOR_HELD, {"limit_s": limit_s}))
     return status, tuple(effects)
 
 
-def _prealarm_at(portal: Portal, opened_at: datetime) -> datetime:
-    return opened_at + timedelta(seconds=max(0.0, portal.held_open_s - portal.prealarm_s))
+def _held_s(portal: Portal, status: Status) -> float:
+    if status.is_extended:
+        return max(portal.held_open_s, portal.extended_held_open_s)
+    return portal.held_open_s
+
+
+def _held_at(portal: Portal, status: Status) -> datetime:
+    opened_at = status.opened_at
+    assert opened_at is not None  # noqa: S101  asked only of an open leaf
+    return opened_at + timedelta(seconds=_held_s(portal, status))
+
+
+def _prealarm_at(portal: Portal, status: Status) -> datetime:
+    return max(
+        _held_at(portal, status) - timedelta(seconds=portal.prealarm_s),
+        status.opened_at or datetime.min.replace(tzinfo=UTC),
+    )
 
 
 def _granted(portal: Portal, status: Status, grant: Granted, at: datetime) -> Step:
-    if status.lockdown and grant.cause is not Cause.DECISION:
+    if status.lockdown and grant.cause is Cause.OPERATOR:
         return status, ()
-    # A timed release would end what holds the portal unlocked, in a device that counts itself.
-    seconds = portal.grant_s if status.holds_unlocked is None else None
+    is_exit = grant.cause is Cause.EXIT
+    if is_exit and _is_echo(portal, status, at):
+        ignored = {"release": grant.id, "exit_ignored_s": portal.exit_ignore_s}
+        return status, (Happened(EventKind.ACCESS_NOT_TAKEN, ignored),)
+    grant_s = portal.grant_s
+    if grant.needs_time:
+        grant_s = max(grant_s, portal.extended_grant_s)
+    unlock: tuple[Effect, ...] = ()
+    if not (is_exit and portal.exit_button is ExitButton.SHUNT):
+        # A timed release would end what holds the portal unlocked, in a device that counts itself.
+        seconds = grant_s if status.holds_unlocked is None else None
+        unlock = (Unlock(seconds, grant.cause, grant.id),)
     if status.is_open and not status.is_forced:
         # The next person walks through the door that is still open: their passage is inferred.
-        effects: tuple[Effect, ...] = (
-            Unlock(seconds, grant.cause, grant.id),
-            Happened(EventKind.ACCESS_TAKEN, {"release": grant.id, "door_was_open": True}),
+        taken = Happened(EventKind.ACCESS_TAKEN, {"release": grant.id, "door_was_open": True})
+        opened = replace(
+            status,
+            opened_at=at,
+            suspect_at=None,
+            is_prealarm=False,
+            is_authorised=True,
+            is_extended=status.is_extended or grant.needs_time,
+            allowed=status.allowed + (0 if is_exit else grant.persons),
         )
-        opened = replace(status, opened_at=at, suspect_at=None)
-        return replace(opened, is_prealarm=False, is_authorised=True), effects
-    until = at + timedelta(seconds=portal.grant_s)
-    after = replace(status, grant=grant, grant_until=until)
+        after, unlocked = _person_came(opened, grant, at)
+        return after, (*unlock, taken, *unlocked)
+    until = at + timedelta(seconds=grant_s + portal.entry_s)
+    after = replace(status, grant=grant, grant_until=until, relock_at=None)
     is_again = status.grant is not None and status.grant.id == grant.id
     overtaken = () if is_again else _unsettled(status)
-    return after, (*overtaken, Unlock(seconds, grant.cause, grant.id))
+    return after, (*overtaken, *unlock)
+
+
+def _is_echo(portal: Portal, status: Status, at: datetime) -> bool:
+    """Whether a request to exit comes from somebody who has only just come in by this door."""
+    closed_at = status.closed_at
+    return (
+        portal.exit_ignore_s > 0
+        and closed_at is not None
+        and closed_at <= at < closed_at + timedelta(seconds=portal.exit_ignore_s)
+    )
+
+
+def _person_came(status: Status, grant: Granted, at: datetime) -> Step:
+    """Let the schedule unlock from the first valid person on, where the portal waits for one."""
+    if not (status.scheduled and status.awaits_person and grant.cause is Cause.DECISION):
+        return status, ()
+    return _hold(status, replace(status, awaits_person=False), at, by="schedule")
 
 
 def _unsettled(status: Status) -> tuple[Effect, ...]:
@@ -311,19 +432,22 @@ def _contact(portal: Portal, status: Status, level: ContactLevel, at: datetime) 
         effects.append(Happened(EventKind.CONTACT_FAULT, {"level": level.value}))
         return replace(status, suspect_at=None), tuple(effects)
     if level is ContactLevel.OPEN:
-        status, opened = _opened(status, before, at)
+        status, opened = _opened(portal, status, before, at)
     else:
-        status, opened = _closed(status, before)
+        status, opened = _closed(status, before, at)
     return status, (*effects, *opened)
 
 
-def _opened(status: Status, before: ContactLevel | None, at: datetime) -> Step:
+def _opened(portal: Portal, status: Status, before: ContactLevel | None, at: datetime) -> Step:
     if status.opened_at is None:
         status = replace(status, opened_at=at)
     if status.grant is not None:
-        taken = Happened(EventKind.ACCESS_TAKEN, {"release": status.grant.id})
-        return replace(status, grant=None, grant_until=None, is_authorised=True), (taken,)
-    if status.holds_unlocked is not None:
+        after, effects = _taken(status, at)
+        if portal.relock_on_open_s is not None and after.holds_unlocked is None:
+            relock_at = at + timedelta(seconds=portal.relock_on_open_s)
+            after = replace(after, relock_at=relock_at)
+        return after, effects
+    if status.holds_unlocked is not None or status.is_in_maintenance:
         return replace(status, is_authorised=True), ()
     if status.is_authorised or status.is_forced:
         # The same opening, seen again after its contact's wire was broken.
@@ -334,7 +458,50 @@ def _opened(status: Status, before: ContactLevel | None, at: datetime) -> Step:
     return replace(status, suspect_at=at), ()
 
 
-def _closed(status: Status, before: ContactLevel | None) -> Step:
+def _taken(status: Status, at: datetime) -> Step:
+    """Somebody walked through on the grant that was waiting."""
+    grant = status.grant
+    if grant is None:
+        return status, ()
+    after = replace(
+        status,
+        grant=None,
+        grant_until=None,
+        is_authorised=True,
+        is_extended=status.is_extended or grant.needs_time,
+        allowed=status.allowed + (0 if grant.cause is Cause.EXIT else grant.persons),
+    )
+    after, unlocked = _person_came(after, grant, at)
+    return after, (Happened(EventKind.ACCESS_TAKEN, {"release": grant.id}), *unlocked)
+
+
+def _passed(status: Status, given: Passed, at: datetime) -> Step:
+    """Count persons against grants. A turnstile has no leaf: there a passage is the opening.
+
+    Who leaves needs no leave, so only those who walk in are counted.
+    """
+    if status.holds_unlocked is not None or given.persons < 1:
+        return status, ()
+    effects: tuple[Effect, ...] = ()
+    grant = status.grant
+    if grant is not None and not status.is_open and (grant.cause is Cause.EXIT) == given.is_out:
+        status, effects = _taken(status, at)
+    if given.is_out or status.is_in_maintenance:
+        return (status if status.is_open else replace(status, is_authorised=False)), effects
+    passed = status.passed + given.persons
+    too_many = passed - max(status.allowed, status.passed)
+    if too_many > 0:
+        data = {"persons": passed, "granted": status.allowed}
+        effects = (*effects, Happened(EventKind.TAILGATING, data))
+    after = replace(status, passed=passed)
+    if not status.is_open:
+        # Nothing will close behind them: what is left of the grant counts for the next.
+        rest = max(0, status.allowed - passed)
+        after = replace(after, passed=0, allowed=rest, is_authorised=False, is_extended=False)
+    return after, effects
+
+
+def _closed(status: Status, before: ContactLevel | None, at: datetime) -> Step:
     effects: list[Effect] = []
     if status.is_held:
         effects.append(Happened(EventKind.DOOR_HELD_CLEARED))
@@ -351,6 +518,11 @@ def _closed(status: Status, before: ContactLevel | None) -> Step:
         replace(
             status,
             opened_at=None,
+            closed_at=at,
+            relock_at=None,
+            allowed=0,
+            passed=0,
+            is_extended=False,
             suspect_at=None,
             is_authorised=False,
             is_forced=False,
@@ -392,11 +564,54 @@ def _lockdown(status: Status, given: Lockdown, at: datetime) -> Step:
 
 def _override(status: Status, given: Override, at: datetime) -> Step:
     until = given.until if given.until is not None and given.until > at else None
-    return _hold(status, replace(status, override_until=until), at, by=given.by)
+    wanted = replace(
+        status,
+        override_until=until,
+        override_by=given.by if until is not None else "",
+        override_locked=given.is_locked and until is not None,
+    )
+    return _hold(status, wanted, at, by=given.by)
 
 
-def _schedule(status: Status, is_active: bool, at: datetime) -> Step:
-    return _hold(status, replace(status, scheduled=is_active), at, by="schedule")
+def _maintain(status: Status, given: Maintenance, at: datetime) -> Step:
+    if given.until is None or given.until <= at:
+        return _end_maintenance(status, at, by=given.by)
+    effects: list[Effect] = []
+    if status.is_held:
+        effects.append(Happened(EventKind.DOOR_HELD_CLEARED))
+    if status.is_forced:
+        effects.append(Happened(EventKind.DOOR_FORCED_CLEARED))
+    data = {"by": given.by, "until": given.until.isoformat()}
+    effects.append(Happened(EventKind.MAINTENANCE_STARTED, data))
+    after = replace(
+        status,
+        maintenance_until=given.until,
+        maintenance_by=given.by,
+        is_held=False,
+        is_forced=False,
+        is_prealarm=False,
+        suspect_at=None,
+        is_authorised=status.is_authorised or status.is_open,
+    )
+    return after, tuple(effects)
+
+
+def _end_maintenance(status: Status, at: datetime, *, by: str) -> Step:
+    """Take up the watch again; a leaf that stands open has its full time from now."""
+    if status.maintenance_until is None:
+        return status, ()
+    after = replace(status, maintenance_until=None, maintenance_by="")
+    if after.is_open:
+        after = replace(after, opened_at=at, is_prealarm=False)
+    return after, (Happened(EventKind.MAINTENANCE_ENDED, {"by": by}),)
+
+
+def _schedule(portal: Portal, status: Status, is_active: bool, at: datetime) -> Step:
+    awaits = is_active and portal.needs_first_person
+    if is_active and status.scheduled:
+        awaits = awaits and status.awaits_person
+    wanted = replace(status, scheduled=is_active, awaits_person=awaits)
+    return _hold(status, wanted, at, by="schedule")
 
 
 def _hold(before: Status, after: Status, at: datetime, *, by: str) -> Step:

@@ -87,7 +87,7 @@ def may_enter(world, shown, state, at):
             and leave.id not in {revoked.id for revoked in world.revoked}
             and leave.not_before - SKEW <= at < leave.not_after + SKEW
             and (not leave.points or point.id in leave.points)
-            and (leave.uses == 0 or state.pass_uses.get(leave.id, 0) < leave.uses)
+            and (leave.uses == 0 or state.pass_used < leave.uses)
         )
         holder_id = leave.holder if leave is not None else None
     else:

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from anlin.core.access import (
-    CHECKS,
     GRANTS,
     NORMAL,
     STALE_AFTER,
@@ -21,10 +20,10 @@ from anlin.core.access import (
     State,
     assurance,
     decide,
-    explain,
     point_fault,
 )
 from anlin.core.entities import AccessPoint, AccessRule, Direction, Membership, Method, Status
+from anlin.core.explanation import CHECKS, explain, passed
 from anlin.testing.cast import (
     GATE_IN,
     GATE_OUT,
@@ -317,7 +316,7 @@ SAYS = [
     (unknown(Method.PLATE, point=LANE_IN), NORMAL, ["plate not read, vehicle not known"]),
     (
         Presentation("gate-in", Method.QR, "x", MORNING, leave=zhao_pass()),
-        State(pass_uses={"pass-1": 1}),
+        State(pass_used=1),
         ["pass pass-1, 2026-11-20T23:15:00+00:00 to", "used 1 of 1"],
     ),
     (
@@ -359,7 +358,7 @@ def test_an_explanation_agrees_with_its_decision(shown, state, _):
     decision, rows = explain(POLICY, shown, state, MORNING)
     assert decision == decide(POLICY, shown, state, MORNING)
     assert [row.name for row in rows] == [check.name for check in CHECKS]
-    assert [row.name for row in rows if row.outcome == "passed"] == list(decision.passed)
+    assert [row.name for row in rows if row.outcome == "passed"] == list(passed(decision.reason))
 
 
 def test_the_first_objection_stops_the_rest():

@@ -137,7 +137,7 @@ def test_a_door_is_held_open_at_exactly_its_limit():
     assert door.due == MORNING + timedelta(seconds=21)
     assert door.at(20.999999, TICK) == ()
     assert door.at(21, TICK) == (Beep(), Happened(K.DOOR_PREALARM))
-    assert door.state is S.OPEN
+    assert door.state is S.PREALARM
     assert door.due == MORNING + timedelta(seconds=31)
     assert door.at(30.999999, TICK) == ()
     assert door.at(31, TICK) == (Happened(K.DOOR_HELD, {"limit_s": 30.0}),)

@@ -17,8 +17,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from anlin.core.access import CHECKS, Reason
+from anlin.core.access import Reason
 from anlin.core.event import EventKind
+from anlin.core.explanation import CHECKS
 from anlin.hub.access.models import Portal
 from anlin.hub.audit.log import Actor, viewed
 from anlin.hub.console import feed, words

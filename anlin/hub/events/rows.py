@@ -9,8 +9,8 @@ from typing import Any
 from django.db.models import F
 from django.utils.translation import gettext as _
 
-from anlin.core.access import CHECKS
 from anlin.core.event import EventKind
+from anlin.core.explanation import CHECKS
 from anlin.hub.access.models import AccessPoint, Portal
 from anlin.hub.devices.models import Device, Node
 from anlin.hub.events.models import Event
