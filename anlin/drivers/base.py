@@ -3,7 +3,8 @@
     @driver("mqtt_gate")
     class MqttGate: ...
 
-A module in this package registers itself by being imported; nobody edits a list.
+A module in this package registers itself by being imported; nobody edits a list. A module whose
+name begins with "_" is shared by drivers and is none itself.
 """
 
 from __future__ import annotations
@@ -86,6 +87,6 @@ def drivers() -> Mapping[str, type[Any]]:
     """Find every driver in this package, by name."""
     package = importlib.import_module("anlin.drivers")
     for module in pkgutil.iter_modules(package.__path__):
-        if module.name != "base":
+        if module.name != "base" and not module.name.startswith("_"):
             importlib.import_module(f"anlin.drivers.{module.name}")
     return dict(sorted(_registry.items()))
