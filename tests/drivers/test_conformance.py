@@ -300,6 +300,22 @@ WRONG: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"point": ["gate-in"]}, "point"),
         ({"poiint": "gate-in"}, "poiint"),
     ],
+    "modbus": [
+        ({"address": "192.0.2.5"}, "address"),
+        ({"address": None}, "address"),
+        ({"unit": 256}, "unit"),
+        ({"poll_ms": 1}, "poll_ms"),
+        ({"inputs": []}, "inputs"),
+        ({"inputs": {"x": {"kind": "tamper"}}}, "inputs 'x'"),
+        ({"inputs": {"0": {"kind": "dream"}}}, "kind"),
+        ({"inputs": {"0": {"kind": "contact", "point": "gate"}}}, "needs 'portal'"),
+        ({"inputs": {"0": {"kind": "tamper", "inverted": 1}}}, "inverted"),
+        ({"outputs": {"gate": {"coil": -1}}}, "coil"),
+        ({"outputs": {"gate": {"coil": 1, "colour": 1}}}, "colour"),
+        ({"outputs": {"gate": {"coil": 1}, "door": {"coil": 1}}}, "a coil twice"),
+        ({"outputs": {"gate": {"coil": 1, "lower_coil": 2}}}, "under_loop"),
+        ({"outputts": {}}, "outputts"),
+    ],
 }
 
 

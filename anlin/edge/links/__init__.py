@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
+from anlin.edge.links.modbus import ModbusLink
 from anlin.edge.links.worker import WorkerLink
 
 
@@ -33,5 +34,6 @@ class OwnLink(Protocol):
 
 
 LINKS: Mapping[str, Callable[[str, Mapping[str, Any]], OwnLink]] = {
+    "modbus": ModbusLink,
     "worker": WorkerLink,
 }
