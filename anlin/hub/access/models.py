@@ -218,7 +218,7 @@ class Credential(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     @property
-    def NOT_AUDITED(self) -> frozenset[str]:  # noqa: N802  the change log asks by this name
+    def NOT_AUDITED(self) -> frozenset[str]:
         """Keep even the digest of a PIN out of the change log."""
         return frozenset({"key"} if self.method == Method.PIN else ())
 
@@ -338,9 +338,7 @@ class WatchEntry(models.Model):
     roles = models.JSONField(default=list)
     """Beside the police liaison, which roles may know."""
     valid_until = models.DateTimeField()
-    state = models.CharField(
-        max_length=10, choices=WatchState.choices, default=WatchState.PROPOSED
-    )
+    state = models.CharField(max_length=10, choices=WatchState.choices, default=WatchState.PROPOSED)
     proposed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="watch_proposed"
     )

@@ -17,7 +17,7 @@ from anlin.hub.access.policy import VISITORS, publish
 from anlin.hub.audit.log import Actor, changing, created
 from anlin.hub.errors import RuleError
 from anlin.hub.people import services as people
-from anlin.hub.people.models import Community, Holder
+from anlin.hub.people.models import Community, Holder, Unit
 from anlin.wire import keys
 
 MAX_POINTS = 12
@@ -33,11 +33,13 @@ def issue_pass(
     not_after: datetime,
     points: Iterable[AccessPoint] = (),
     uses: int = 1,
+    host: Unit | None = None,
 ) -> tuple[VisitorPass, str]:
     """Issue a pass to a holder, or to a visitor by name; give it and the text of its QR code.
 
     The text is not kept: it can be shown now and never again. No points means wherever the
-    rules admit the holder; 0 uses is without limit.
+    rules admit the holder; 0 uses is without limit. With a host, a visitor finds only the
+    community's own points and those of the host's building open.
 
     Raises:
         RuleError: a window that ends before it begins or is over, or too many points.
@@ -62,6 +64,7 @@ def issue_pass(
                 who,
                 by,
                 kind=HolderKind.VISITOR,
+                host=host,
                 valid_from=not_before - PASS_SKEW,
                 valid_until=not_after + PASS_SKEW,
             )
@@ -104,3 +107,26 @@ def revoke_pass(leave: VisitorPass, by: Actor) -> None:
             with changing(by, leave.community, leave, "revoke pass"):
                 leave.revoked_at = timezone.now()
         publish(leave.community, revoked_pass=[leave.pk])
+
+
+def note_pass_use(pass_id: str, node_id: str) -> None:
+    """Count one use of a pass at a node and tell the edges, so that none admits it once more.
+
+    Called where the event log is folded, in that transaction: each event counts once.
+    """
+    with transaction.atomic():
+        leave = (
+            VisitorPass.objects.select_for_update()
+            .select_related("community")
+            .filter(pk=pass_id, community__nodes=node_id)
+            .first()
+        )
+        if leave is None:
+            return
+        leave.used += 1
+        leave.used_by_node = {
+            **leave.used_by_node,
+            node_id: leave.used_by_node.get(node_id, 0) + 1,
+        }
+        leave.save(update_fields=["used", "used_by_node"])
+        publish(leave.community, pass_use=[leave.pk])

@@ -256,14 +256,21 @@ def _memberships(holder: Holder) -> tuple[core.Membership, ...]:
 
 
 def _credentials(community_id: str, ids: Sequence[str]) -> _Compiled:
-    """Compile credentials; a revoked one gives way to a newer one with the same key."""
+    """Compile credentials; a revoked one gives way to a newer one with the same key.
+
+    A revoked PIN goes at once: its digits may be the duress code of somebody's new one, which
+    must open.
+    """
     same_key = Credential.objects.filter(
         community=OuterRef("community"), method=OuterRef("method"), key=OuterRef("key")
     ).exclude(pk=OuterRef("pk"))
     revoked = core.Status.REVOKED.value
     rows = Credential.objects.filter(community=community_id, pk__in=ids).exclude(
         Q(status=revoked)
-        & Exists(same_key.filter(~Q(status=revoked) | Q(created_at__gt=OuterRef("created_at"))))
+        & (
+            Q(method=core.Method.PIN.value)
+            | Exists(same_key.filter(~Q(status=revoked) | Q(created_at__gt=OuterRef("created_at"))))
+        )
     )
     return _each(
         core.Credential(

@@ -26,6 +26,7 @@ from anlin.core.sync import (
 from anlin.core.sync import Command as CoreCommand
 from anlin.hub import vault
 from anlin.hub.access.models import Portal
+from anlin.hub.access.pins import share_pin_key
 from anlin.hub.access.policy import publish
 from anlin.hub.audit.log import Actor, changing, created, noted
 from anlin.hub.devices.models import Command, Device, Node
@@ -115,6 +116,7 @@ def enrol_node(enrol: Enrol) -> Enrolled:
             node.software = enrol.software[:60]
             node.version = max(versions)
             node.enrolled_at = now
+        share_pin_key(node, Actor.command(f"node {node.id}"))
     return Enrolled(node.id, node.name, node.community_id, token, node.version)
 
 

@@ -103,9 +103,7 @@ class Holder(models.Model):
     )
     valid_from = models.DateTimeField(null=True, blank=True)
     valid_until = models.DateTimeField(null=True, blank=True)
-    host = models.ForeignKey(
-        Unit, models.SET_NULL, null=True, blank=True, related_name="visitors"
-    )
+    host = models.ForeignKey(Unit, models.SET_NULL, null=True, blank=True, related_name="visitors")
     """The home that a visitor comes to: nothing else than the way there opens."""
     needs_time = models.BooleanField(default=False)
     """Doors stay open for longer: wheelchair, pram, old age."""

@@ -16,7 +16,9 @@ from django.utils.translation import gettext as _
 from anlin.core.entities import HolderKind, Method
 from anlin.hub import vault
 from anlin.hub.access.credentials import forget_faces, revoke_all, revoke_credential
+from anlin.hub.access.faults import named, refuse_zone
 from anlin.hub.access.models import Photo
+from anlin.hub.access.parking import cars_of
 from anlin.hub.access.policy import publish
 from anlin.hub.audit.log import Actor, changing, created
 from anlin.hub.errors import RuleError
@@ -38,7 +40,12 @@ from anlin.wire import keys
 
 
 def create_community(name: str, by: Actor, *, zone: str = "Asia/Shanghai") -> Community:
-    """Found a community, with the key that signs its passes."""
+    """Found a community, with the key that signs its passes.
+
+    Raises:
+        RuleError: nobody knows the time zone.
+    """
+    refuse_zone(zone)
     with transaction.atomic():
         community = Community.objects.create(
             name=name, zone=zone, issuer_key=keys.new_signing_key()
@@ -83,8 +90,9 @@ def register_holder(
     phone: str = "",
     greeting: str = "",
     note: str = "",
+    host: Unit | None = None,
 ) -> Holder:
-    """Register a person, with a residency where a unit is named.
+    """Register a person, with a residency where a unit is named, a visitor with the host's.
 
     Raises:
         RuleError: no name, or a residency that ends before it starts.
@@ -99,6 +107,7 @@ def register_holder(
         greeting=greeting,
         note=note,
     )
+    holder.host = host
     with transaction.atomic():
         holder.save(force_insert=True)
         created(by, community, holder, action="register")
@@ -116,18 +125,35 @@ def change_holder(
     greeting: str | None = None,
     phone: str | None = None,
     note: str | None = None,
+    needs_time: bool | None = None,
+    needs_escort: bool | None = None,
+    can_escort: bool | None = None,
 ) -> None:
-    """Change what is written about a person."""
+    """Change what is written about a person.
+
+    Raises:
+        RuleError: no name, or one who needs an escort is to be one.
+    """
     with transaction.atomic():
         with changing(by, holder.community, holder, "change"):
             if name is not None:
-                holder.name = _named(name)
+                holder.name = named(name)
             if greeting is not None:
                 holder.greeting = greeting.strip()
             if phone is not None:
                 holder.phone, holder.phone_index = phone.strip(), phone_index(phone)
             if note is not None:
                 holder.note = note.strip()
+            if needs_time is not None:
+                holder.needs_time = needs_time
+            if needs_escort is not None:
+                holder.needs_escort = needs_escort
+            if can_escort is not None:
+                holder.can_escort = can_escort
+            if holder.needs_escort and holder.can_escort:
+                raise RuleError(
+                    _("Who needs an escort can't be the escort of others."), "can_escort"
+                )
         publish(holder.community, holder=[holder.pk])
 
 
@@ -171,7 +197,7 @@ def add_residency(
             holder=holder, unit=unit, kind=kind, starts_at=starts_at, ends_at=ends_at
         )
         created(by, holder.community, residency)
-        publish(holder.community, holder=[holder.pk])
+        publish(holder.community, holder=[holder.pk], credential=cars_of(pk=holder.pk))
     return residency
 
 
@@ -182,7 +208,7 @@ def end_residency(residency: Residency, by: Actor, *, ends_at: datetime | None =
         with changing(by, holder.community, residency, "end residency"):
             residency.ends_at = ends_at or timezone.now()
             _refuse_backwards(residency.starts_at, residency.ends_at)
-        publish(holder.community, holder=[holder.pk])
+        publish(holder.community, holder=[holder.pk], credential=cars_of(pk=holder.pk))
 
 
 def give_consent(holder: Holder, purpose: Purpose, by: Actor, *, given_by: str = "") -> Consent:
@@ -338,7 +364,7 @@ def _new_holder(
     _refuse_backwards(valid_from, valid_until)
     return Holder(
         community=community,
-        name=_named(name),
+        name=named(name),
         kind=kind.value,
         valid_from=valid_from,
         valid_until=valid_until,
@@ -379,13 +405,6 @@ def _set_status(holder: Holder, status: HolderStatus, by: Actor, action: str) ->
         with changing(by, holder.community, holder, action):
             holder.status = status
         publish(holder.community, holder=[holder.pk])
-
-
-def _named(name: str) -> str:
-    clean = " ".join(name.split())
-    if not clean or len(clean) > 60:
-        raise RuleError(_("A name has 1 to 60 characters."), "name")
-    return clean
 
 
 def _refuse_backwards(start: datetime | None, end: datetime | None) -> None:
