@@ -41,6 +41,24 @@ class CommandKind(Word):
     LOCKDOWN = "lockdown"
     LOCKDOWN_END = "lockdown_end"
     FIRE_RESTORE = "fire_restore"
+    HOLD_LOCKED = "hold_locked"
+    MAINTENANCE = "maintenance"
+    MAINTENANCE_END = "maintenance_end"
+    FORGIVE = "forgive"
+    PRESENT = "present"
+
+
+FOR_MANY = frozenset(
+    {
+        CommandKind.HOLD_NORMAL,
+        CommandKind.LOCKDOWN,
+        CommandKind.LOCKDOWN_END,
+        CommandKind.FIRE_RESTORE,
+        CommandKind.MAINTENANCE_END,
+        CommandKind.FORGIVE,
+    }
+)
+"""What may be asked of an area's portals ("area:ID") or of all ("*"): never to open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,37 +18,28 @@ from typing import Any
 
 import structlog
 
-from anlin.core import device, portal, sync
-from anlin.core.access import (
-    STALE_AFTER,
-    Decision,
-    FirstFactor,
-    Mode,
-    Presentation,
-    Reason,
-    State,
-    decide,
-    explain,
-)
+from anlin.core import device, lane, portal, sync
+from anlin.core.access import ENTRIES, STALE_AFTER, Decision, Reason
 from anlin.core.codec import to_data
-from anlin.core.entities import AccessPoint, Method, Portal, PortalKind
+from anlin.core.entities import Direction, Method, Portal, PortalKind
 from anlin.core.event import Draft, Event, EventKind
 from anlin.core.policy import Policy
-from anlin.core.qr import PassError
-from anlin.core.qr import read as read_pass
+from anlin.edge import portals as memory
 from anlin.edge.clock import Clock
+from anlin.edge.desk import LOCKOUT, Desk, Judged
 from anlin.edge.journal import Appended, Journal, JournalError
 from anlin.edge.replica import Replica, ReplicaError
+from anlin.edge.whereabouts import PREFIX as PLACE
+from anlin.edge.whereabouts import Whereabouts
 from anlin.edge.words import tell
-from anlin.wire.keys import verify
 
 log = structlog.get_logger(__name__)
 
-PLATE_WAIT = timedelta(seconds=5)
-"""A camera reads a plate before the car is on the loop; that long the reading waits for it."""
-
 REFUSED_EVENTS_PER_MINUTE = 6
 """A device that talks rubbish is recorded as such, not once for each piece of rubbish."""
+
+MAX_HOLD = timedelta(hours=24)
+"""What a person holds open, or works on, goes back to normal by itself within a day."""
 
 Dispatch = Callable[[device.Command], None]
 
@@ -61,6 +52,12 @@ class _Outcome:
     commands: list[device.Command] = field(default_factory=list)
     at_once: list[device.Command] = field(default_factory=list)
     """Commands that do not wait for the disk: fire and the way out."""
+
+    def add(self, other: _Outcome) -> None:
+        """Let another input's outcome follow this one."""
+        self.drafts += other.drafts
+        self.commands += other.commands
+        self.at_once += other.at_once
 
 
 class Engine:
@@ -85,28 +82,30 @@ class Engine:
         self._dispatch = dispatch
         self._language = language
         self._serves = serves or (lambda: frozenset(self.policy.portals))
-        self._statuses: dict[str, portal.Status] = {}
+        self._portals = memory.Portals(lambda: self.policy)
+        self._desk = Desk(
+            lambda: self.policy,
+            self._portals,
+            Whereabouts(replica.facts(PLACE)),
+            journal.pass_uses(),
+            dict(replica.facts(LOCKOUT)),
+            journal.node,
+        )
         self._schedules: dict[str, bool] = {}
-        self._loops: dict[str, bool] = {}
-        self._left_at: dict[str, datetime] = {}
-        self._tampered: dict[str, bool] = {}
-        self._online: dict[str, bool] = {}
-        self._cameras: dict[str, str] = {}
+        self._faults: dict[tuple[str, str, str], bool] = {}
+        """By device, its part, and what is wrong."""
+        self._online: dict[tuple[str, str], bool] = {}
+        self._states: dict[str, str] = {}
+        """What cameras and tables last said of themselves."""
         self._fires: set[str] = set()
-        self._waiting_plates: dict[tuple[str, str], tuple[device.Read, datetime]] = {}
-        """By access point and plate, the first in line first."""
-        self._first_factors: dict[str, FirstFactor] = {}
-        self._pass_uses = Counter(journal.pass_uses())
         self._refused: Counter[str] = Counter()
         self._refused_minute = ""
         self._in_flight: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._records = True
         self._is_low = False
         self._unsaved: dict[str, str] = {}
         self._is_saving = True
         self._command = int(replica.fact("command") or 0)
-        self.is_online = False
         self._restore()
 
     @property
@@ -119,9 +118,22 @@ class Engine:
         """The number of the last command that was taken."""
         return self._command
 
-    def status(self, portal_id: str) -> portal.Status:
+    @property
+    def is_online(self) -> bool:
+        """Whether the hub can be heard."""
+        return self._desk.is_online
+
+    @is_online.setter
+    def is_online(self, is_online: bool) -> None:
+        self._desk.is_online = is_online
+
+    def set_pin_secret(self, secret: bytes | None) -> None:
+        """Say under which secret PINs are looked up; without one every PIN is wrong."""
+        self._desk.pin_secret = secret
+
+    def status(self, portal_id: str) -> memory.Status:
         """Give what is known of a portal."""
-        return self._statuses.get(portal_id, portal.Status())
+        return self._portals.status(portal_id)
 
     # Inputs
 
@@ -138,29 +150,51 @@ class Engine:
                 self._acknowledge(origin)
                 return
         now = self._clock.now()
-        match report:
-            case device.Read():
-                outcome = self._read(report, now)
-            case device.Contact():
-                outcome = self._step(report.portal, portal.ContactRead(report.level), now)
-            case device.FireInput():
-                outcome = self._fire(report, now)
-            case device.Loop():
-                outcome = self._loop(report, now)
-            case device.Tampered():
-                outcome = self._tamper(report, now)
-            case device.Online():
-                outcome = self._presence(report, now)
-            case device.WorkerReport():
-                outcome = self._worker(report, now)
-            case device.Refused():
-                outcome = self._refusal(report, now)
+        outcome = self._outcome(report, now)
         if known is not None and origin is not None:
             written = (known.kind, known.subject)
             outcome.drafts = [d for d in outcome.drafts if (d.kind, d.subject) != written]
             self._acknowledge(origin)
             origin = None
         self._carry_out(outcome, origin)
+
+    def _outcome(self, report: device.Report, now: datetime) -> _Outcome:
+        match report:
+            case device.Read():
+                return self._read(report, now)
+            case device.Decided():
+                return self._decided(report, now)
+            case device.Contact():
+                return self._step(report.portal, portal.ContactRead(report.level), now)
+            case device.Crossed():
+                is_out = report.direction is Direction.EXIT
+                return self._step(report.portal, portal.Passed(report.persons, is_out), now)
+            case device.FireInput():
+                return self._fire(report, now)
+            case device.Loop():
+                return self._loop(report, now)
+            case device.Arm():
+                return self._step(report.portal, lane.ArmRead(report.position), now)
+            case device.Struck():
+                return self._step(report.portal, lane.StruckRead(), now)
+            case device.Tampered():
+                kinds = (EventKind.TAMPER, EventKind.TAMPER_CLEARED)
+                key = (report.device, report.part, "tamper")
+                return self._fault(key, report.is_active, kinds, {}, now)
+            case device.Fault():
+                kinds = (EventKind.DEVICE_FAULT, EventKind.DEVICE_FAULT_CLEARED)
+                key = (report.device, report.part, report.rule)
+                return self._fault(key, report.is_active, kinds, {"rule": report.rule}, now)
+            case device.Online():
+                return self._presence(report, now)
+            case device.TableState():
+                return self._table(report, now)
+            case device.WorkerReport():
+                return self._worker(report, now)
+            case device.Refused():
+                return self._refusal(report, now)
+            case device.PhotoWanted():
+                return _Outcome()
 
     def obey(self, command: sync.Command) -> None:
         """Carry out a person's command from the hub, once, and only while it is fresh."""
@@ -171,11 +205,7 @@ class Engine:
             kind = EventKind.COMMAND_REFUSED
             self._carry_out(_Outcome([self._draft(kind, command.target, now, refused)]), None)
             return
-        outcome = _Outcome()
-        for target in self._targets(command):
-            part = self._step(target, _portal_input(command, now), now)
-            outcome.drafts += part.drafts
-            outcome.commands += part.commands
+        outcome = self._commanded(command, now)
         done = {"command": command.id, "kind": command.kind, "by": command.by, **command.data}
         outcome.drafts.insert(0, self._draft(EventKind.COMMAND_DONE, command.target, now, done))
         self._save()
@@ -184,7 +214,7 @@ class Engine:
     def tick(self) -> None:
         """Run the timers and schedules that have come due."""
         now = self._clock.now()
-        for id_, record in self._portals():
+        for id_, record in self._served():
             held = False
             if record.schedule is not None:
                 schedule = self.policy.schedules.get(record.schedule)
@@ -192,19 +222,21 @@ class Engine:
             if held != self._schedules.get(id_, False):
                 self._schedules[id_] = held
                 self._carry_out(self._step(id_, portal.ScheduleRead(held), now), None)
-            status = self._statuses.get(id_)
-            if status is not None:
-                due = portal.next_deadline(record, status)
-                if due is not None and now >= due:
-                    self._carry_out(self._step(id_, portal.Tick(), now), None)
-        self._forget_plates(now)
-        if self._unsaved and self._is_saving:
+        for id_ in self._portals.due(now):
+            self._carry_out(self._step(id_, portal.Tick(), now), None)
+        self._desk.forget_plates(now)
+        for plate, stay in self._desk.overstayed(now):
+            data = {"value": plate, "since": to_data(stay.since), "until": to_data(stay.until)}
+            self.note(EventKind.VEHICLE_OVERSTAYED, stay.area, data)
+        if self._is_saving:
+            self._save_places()
+        if self._is_saving:
             self._save()
 
     def refresh(self, portals: Iterable[str]) -> None:
         """Tell portals again how they should stand: a device that was away has missed it."""
         for id_ in portals:
-            status = self._statuses.get(id_)
+            status = self._portals.known().get(id_)
             if status is None:
                 continue
             if status.holds_unlocked is not None:
@@ -226,115 +258,87 @@ class Engine:
     # Decisions
 
     def _read(self, report: device.Read, now: datetime) -> _Outcome:
-        presentation = self._presentation(report, now)
-        state = self._state(report.point)
-        decision = decide(self.policy, presentation, state, now)
+        judged = self._desk.judge(report, now)
+        decision = judged.decision
         outcome = _Outcome()
-        point = self.policy.points.get(report.point)
-        data = self._decision_data(decision, presentation, report)
-        if decision.is_granted:
-            self._remember_grant(decision, presentation)
-            kind = EventKind.ACCESS_GRANTED
-        else:
-            kind = EventKind.ACCESS_DENIED
-            self._remember_denial(decision, presentation, report, now)
-            _, checks = explain(self.policy, presentation, state, now)
+        data = self._desk.data(judged, report)
+        release = data.get("release", "")
+        self._desk.note(judged, report, release, now)
+        kind = EventKind.ACCESS_GRANTED if decision.is_granted else EventKind.ACCESS_DENIED
+        if not decision.is_granted:
+            checks = self._desk.explain(judged, now)
             data["checks"] = [[row.name, row.outcome, row.saw] for row in checks]
         if decision.error is not None:
             log.error("decision_failed", point=report.point, error=decision.error)
             data["error"] = decision.error
         outcome.drafts.append(self._draft(kind, report.point, now, data, report.origin))
-        if "release" in data and point is not None:
-            release = portal.Granted(data["release"], data={"holder": decision.holder})
-            opened = self._step(point.portal, release, now)
+        self._silent(judged, report, outcome, now)
+        if (
+            judged.point is not None
+            and decision.method is Method.PLATE
+            and judged.presentation.value
+        ):
+            outcome.add(self._step(judged.point.portal, lane.Looked(), now))
+        if release and judged.point is not None:
+            opened = self._step(judged.point.portal, _grant(judged, release), now)
             outcome.drafts += opened.drafts
-            if decision.reason is Reason.GRANTED:
+            if decision.reason in ENTRIES:
                 outcome.commands += opened.commands
             else:
                 outcome.at_once += opened.commands
         outcome.commands.append(self._show(decision))
         return outcome
 
-    def _presentation(self, report: device.Read, now: datetime) -> Presentation:
-        evidence, leave, fault = report.evidence, None, None
-        point = self.policy.points.get(report.point)
-        if report.method is Method.PLATE and point is not None and point.portal in self._loops:
-            is_there = (
-                self._loops[point.portal]
-                and evidence.vehicle_present is not False
-                and not self._has_left(report, now)
-            )
-            evidence = replace(evidence, vehicle_present=is_there)
-        if report.method is Method.QR:
-            keys = {issuer.id: issuer.public_key for issuer in self.policy.issuers.values()}
-            try:
-                leave = read_pass(report.value, keys, verify)
-            except PassError as error:
-                fault = str(error)
-        return Presentation(
-            report.point, report.method, report.value, now, evidence, leave, fault, report.age_s
-        )
-
-    def _state(self, point_id: str) -> State:
-        point = self.policy.points.get(point_id)
-        status = self.status(point.portal) if point is not None else portal.Status()
-        mode = Mode.NORMAL
-        if status.fire_latched:
-            mode = Mode.FIRE
-        elif status.lockdown:
-            mode = Mode.LOCKDOWN
-        first = self._first_factors.get(point_id)
-        return State(mode, self._pass_uses, first, self._records)
-
-    def _remember_grant(self, decision: Decision, presentation: Presentation) -> None:
-        self._first_factors.pop(decision.point, None)
-        self._waiting_plates.pop((decision.point, presentation.value), None)
-        if decision.reason is Reason.GRANTED and presentation.leave is not None:
-            self._pass_uses[presentation.leave.id] += 1
-
-    def _remember_denial(
-        self, decision: Decision, presentation: Presentation, report: device.Read, now: datetime
+    def _silent(
+        self, judged: Judged, report: device.Read, outcome: _Outcome, now: datetime
     ) -> None:
-        if decision.reason is Reason.SECOND_FACTOR_REQUIRED and decision.holder is not None:
-            first = FirstFactor(decision.holder, decision.method, decision.level, now)
-            self._first_factors[decision.point] = first
-        elif decision.reason is Reason.VEHICLE_NOT_PRESENT and not self._has_left(report, now):
-            key = (decision.point, presentation.value)
-            self._waiting_plates[key] = (replace(report, origin=None), now)
+        """Tell, without a sign at the gate, what only some may know or somebody should look at."""
+        decision, point = judged.decision, judged.decision.point
+        who = {"holder": decision.holder, "label": decision.label, "method": decision.method}
+        if decision.is_duress:
+            outcome.drafts.append(self._draft(EventKind.DURESS, point, now, who))
+        if decision.is_passback and decision.is_granted:
+            noted = {**who, "area": judged.point.area_to if judged.point is not None else None}
+            outcome.drafts.append(self._draft(EventKind.ANTI_PASSBACK_NOTED, point, now, noted))
+        if self._desk.is_trying_keys(decision, now):
+            tried = {"method": decision.method, "reason": decision.reason}
+            outcome.drafts.append(self._draft(EventKind.REPEATED_DENIALS, point, now, tried))
+        for entry in self.policy.watched(report.method, judged.presentation.value):
+            if now < entry.valid_until:
+                hit = {
+                    "entry": entry.id,
+                    "reason": decision.reason,
+                    "score": report.evidence.score,
+                    "picture": report.evidence.picture,
+                }
+                hit = {key: value for key, value in hit.items() if value is not None}
+                outcome.drafts.append(self._draft(EventKind.WATCH_HIT, point, now, hit))
 
-    def _decision_data(
-        self, decision: Decision, presentation: Presentation, report: device.Read
-    ) -> dict[str, Any]:
-        point = self.policy.points.get(decision.point)
-        latency = presentation.age_s * 1000 + float(report.detail.get("seen_ms", 0))
+    def _decided(self, report: device.Decided, now: datetime) -> _Outcome:
+        """Record what a device has decided by itself, beside what this edge would have said."""
+        ours = self._desk.opinion(report, now)
+        point = self.policy.points.get(report.point)
         data: dict[str, Any] = {
-            "reason": decision.reason,
-            "method": decision.method,
-            "point": decision.point,
+            "reason": report.code,
+            "decided_by": "device",
+            "ours": ours.reason,
+            "method": report.method,
+            "point": report.point,
             "portal": point.portal if point is not None else None,
-            "holder": decision.holder,
-            "label": decision.label,
-            "credential": decision.credential,
-            "rule": decision.rule,
-            "level": decision.level,
-            "latency_ms": round(latency, 1),
-            "offline": not self.is_online,
-            **to_data(presentation.evidence),
-            **{key: value for key, value in report.detail.items() if key != "seen_ms"},
+            "holder": ours.holder,
+            "label": ours.label,
+            "credential": ours.credential,
+            "age_s": report.age_s,
+            **to_data(report.evidence),
+            **report.detail,
         }
-        if decision.is_granted and timedelta(seconds=presentation.age_s) <= STALE_AFTER:
-            # Who pressed the exit button long ago has pressed it again, or has left.
-            data["release"] = secrets.token_hex(8)
-        if presentation.leave is not None:
-            data["pass"] = presentation.leave.id
-            data["leave"] = to_data(presentation.leave)
-        if presentation.fault is not None:
-            data["fault"] = presentation.fault
-        if decision.method is Method.PLATE or (
-            decision.credential is None and decision.method in _SHOWABLE
-        ):
-            data["value"] = presentation.value
-        return {key: value for key, value in data.items() if value is not None and value != ""}
+        data = {key: value for key, value in data.items() if value not in (None, "")}
+        kind = EventKind.ACCESS_GRANTED if report.is_granted else EventKind.ACCESS_DENIED
+        outcome = _Outcome([self._draft(kind, report.point, now, data, report.origin)])
+        if report.is_granted != ours.is_granted:
+            odd = {"theirs": report.code, "ours": ours.reason, "holder": ours.holder}
+            outcome.drafts.append(self._draft(EventKind.BOARD_DISAGREES, report.point, now, odd))
+        return outcome
 
     def _show(self, decision: Decision) -> device.Show:
         text = tell(decision, self._language)
@@ -344,13 +348,8 @@ class Engine:
 
     # Portals
 
-    def _step(self, portal_id: str, given: portal.Input, now: datetime) -> _Outcome:
-        record = self.policy.portals.get(portal_id) or Portal(portal_id, portal_id)
-        before = self.status(portal_id)
-        after, effects = portal.step(record, before, given, now)
-        self._statuses[portal_id] = after
-        if _holds(before) != _holds(after):
-            self._unsaved[f"portal/{portal_id}"] = _flags(after)
+    def _step(self, portal_id: str, given: portal.Input | lane.Input, now: datetime) -> _Outcome:
+        after, effects = self._portals.step(portal_id, given, now)
         outcome = _Outcome()
         for effect in effects:
             match effect:
@@ -364,14 +363,30 @@ class Engine:
                 case portal.Beep():
                     outcome.commands += self._beep(portal_id)
                 case portal.Happened():
-                    outcome.drafts.append(
-                        self._draft(
-                            effect.kind, portal_id, now, {**effect.data, "state": after.state}
-                        )
-                    )
+                    data = {**effect.data, **self._passage(effect, now), "state": after.state}
+                    outcome.drafts.append(self._draft(effect.kind, portal_id, now, data))
         return outcome
 
-    def _portals(self) -> list[tuple[str, Portal]]:
+    def _passage(self, effect: portal.Happened, now: datetime) -> Mapping[str, Any]:
+        """Say who passed, and move them, when a passage is seen."""
+        release = str(effect.data.get("release", ""))
+        if effect.kind is EventKind.ACCESS_NOT_TAKEN:
+            self._desk.not_taken(release)
+        if effect.kind is not EventKind.ACCESS_TAKEN:
+            return {}
+        pending = self._desk.taken(release, now)
+        if pending is None:
+            return {}
+        told = {
+            "holder": pending.holder,
+            "subject": pending.subject,
+            "point": pending.point,
+            "area": pending.area,
+            "exit": pending.is_exit or None,
+        }
+        return {key: value for key, value in told.items() if value is not None}
+
+    def _served(self) -> list[tuple[str, Portal]]:
         """The portals of the policy that this node drives."""
         serves, portals = self._serves(), self.policy.portals
         return [(id_, record) for id_, record in portals.items() if id_ in serves]
@@ -379,11 +394,8 @@ class Engine:
     def _beep(self, portal_id: str) -> Iterable[device.Show]:
         zh = self._language.startswith("zh")
         text = "请关门" if zh else "Please close the door"
-        for point in self._points_of(portal_id):
+        for point in self.policy.points_of(portal_id):
             yield device.Show(point.id, EventKind.DOOR_PREALARM, text, text)
-
-    def _points_of(self, portal_id: str) -> list[AccessPoint]:
-        return [point for point in self.policy.points.values() if point.portal == portal_id]
 
     def _fire(self, report: device.FireInput, now: datetime) -> _Outcome:
         """Release every way out of this node, barriers included, before writing it down.
@@ -393,7 +405,7 @@ class Engine:
         """
         (self._fires.add if report.is_active else self._fires.discard)(report.portal)
         outcome = _Outcome()
-        for id_, record in self._portals():
+        for id_, record in self._served():
             if record.is_escape_route or record.kind is PortalKind.BARRIER:
                 part = self._step(id_, portal.FireRead(bool(self._fires)), now)
                 outcome.drafts += part.drafts
@@ -401,63 +413,65 @@ class Engine:
         return outcome
 
     def _loop(self, report: device.Loop, now: datetime) -> _Outcome:
-        if self._loops.get(report.portal) == report.is_occupied:
-            return _Outcome()
-        self._loops[report.portal] = report.is_occupied
-        if not report.is_occupied:
-            self._left_at[report.portal] = now
-        kind = EventKind.VEHICLE_ARRIVED if report.is_occupied else EventKind.VEHICLE_LEFT
-        outcome = _Outcome([self._draft(kind, report.portal, now, {})])
-        if report.is_occupied:
-            again = self._first_waiting(report.portal, now)
-            outcome.drafts += again.drafts
-            outcome.commands += again.commands
+        outcome = self._step(report.portal, lane.LoopRead(report.place, report.is_occupied), now)
+        if report.place is device.LoopPlace.UNDER:
+            return outcome
+        if not self._desk.loop(report.portal, report.is_occupied, now):
+            return outcome
+        if not self._portals.is_lane(report.portal):
+            kind = EventKind.VEHICLE_ARRIVED if report.is_occupied else EventKind.VEHICLE_LEFT
+            outcome.drafts.append(self._draft(kind, report.portal, now, {}))
+        waiting = self._desk.first_waiting(report.portal, now) if report.is_occupied else None
+        if waiting is not None:
+            outcome.add(self._read(waiting, now))
         return outcome
 
-    def _first_waiting(self, portal_id: str, now: datetime) -> _Outcome:
-        """Decide on the plate that has waited longest for a car to drive up; it is the car's."""
-        self._forget_plates(now)
-        for key, (report, read_at) in self._waiting_plates.items():
-            point = self.policy.points.get(key[0])
-            if point is not None and point.portal == portal_id:
-                del self._waiting_plates[key]
-                age_s = report.age_s + (now - read_at).total_seconds()
-                return self._read(replace(report, age_s=age_s), now)
-        return _Outcome()
-
-    def _has_left(self, report: device.Read, now: datetime) -> bool:
-        """Whether a car has left since this plate was seen; the plate may have gone with it."""
-        point = self.policy.points.get(report.point)
-        left_at = self._left_at.get(point.portal) if point is not None else None
-        return left_at is not None and now - timedelta(seconds=report.age_s) < left_at
-
-    def _forget_plates(self, now: datetime) -> None:
-        for key, (_, read_at) in list(self._waiting_plates.items()):
-            if now - read_at > PLATE_WAIT:
-                del self._waiting_plates[key]
-
-    def _tamper(self, report: device.Tampered, now: datetime) -> _Outcome:
-        if self._tampered.get(report.device, False) == report.is_active:
+    def _fault(
+        self,
+        key: tuple[str, str, str],
+        is_active: bool,
+        kinds: tuple[EventKind, EventKind],
+        data: Mapping[str, Any],
+        now: datetime,
+    ) -> _Outcome:
+        if self._faults.get(key, False) == is_active:
             return _Outcome()
-        self._tampered[report.device] = report.is_active
-        kind = EventKind.TAMPER if report.is_active else EventKind.TAMPER_CLEARED
-        return _Outcome([self._draft(kind, report.device, now, {})])
+        self._faults[key] = is_active
+        told = {**data, "part": key[1]} if key[1] else data
+        return _Outcome([self._draft(kinds[0] if is_active else kinds[1], key[0], now, told)])
 
     def _presence(self, report: device.Online, now: datetime) -> _Outcome:
-        if self._online.get(report.device) == report.is_online:
+        key = (report.device, report.part)
+        if self._online.get(key) == report.is_online:
             return _Outcome()
-        self._online[report.device] = report.is_online
+        self._online[key] = report.is_online
         kind = EventKind.DEVICE_ONLINE if report.is_online else EventKind.DEVICE_OFFLINE
-        return _Outcome([self._draft(kind, report.device, now, {"detail": report.detail})])
+        data = {"detail": report.detail}
+        if report.part:
+            data["part"] = report.part
+        return _Outcome([self._draft(kind, report.device, now, data)])
+
+    def _table(self, report: device.TableState, now: datetime) -> _Outcome:
+        """Record how far a device's own table stands, when that changes."""
+        data = to_data(report)
+        data.pop("device")
+        kind = EventKind.TABLE_HELD if report.wanted == report.held else EventKind.TABLE_BEHIND
+        if report.rule or report.refused:
+            kind = EventKind.TABLE_REFUSED
+        key = f"{kind}/{report.wanted}/{report.rule}/{report.refused}"
+        if self._states.get(report.device) == key:
+            return _Outcome()
+        self._states[report.device] = key
+        return _Outcome([self._draft(kind, report.device, now, data)])
 
     def _worker(self, report: device.WorkerReport, now: datetime) -> _Outcome:
         """Record a camera's state when it changes, not each sign of life."""
         data = to_data(report.report)
         data.pop("camera", None)
         key = f"{data.get('tier', '')}{data.get('state', '')}"
-        if self._cameras.get(report.device) == key:
+        if self._states.get(report.device) == key:
             return _Outcome()
-        self._cameras[report.device] = key
+        self._states[report.device] = key
         return _Outcome([self._draft(EventKind.CAMERA_STATE, report.device, now, data)])
 
     def _refusal(self, report: device.Refused, now: datetime) -> _Outcome:
@@ -482,22 +496,51 @@ class Engine:
         if now >= command.expires_at:
             late = (now - command.expires_at).total_seconds()
             return f"{command.kind} for {command.target} expired {late:.1f} s ago"
+        kinds = sync.CommandKind
+        if command.kind is kinds.FORGIVE:
+            return None
+        if command.kind in _LASTING and _until(command, now) <= now:
+            return f"{command.kind} needs an end, with its zone, that is yet to come"
         targets = self._targets(command)
         if not targets:
-            return f"no portal or access point {command.target} here"
-        if command.kind is sync.CommandKind.RELEASE:
+            return f"no portal, access point or area {command.target} here"
+        if command.kind is kinds.PRESENT:
+            if command.target not in self.policy.points:
+                return f"{command.target} is not an access point"
+            return None if command.data.get("value") else "no credential is named"
+        if command.kind is kinds.RELEASE:
             for target in targets:
                 if self.status(target).lockdown and not self.status(target).fire_latched:
                     return f"{target} is in lockdown"
         return None
 
     def _targets(self, command: sync.Command) -> list[str]:
-        if command.target == "*" and command.kind is not sync.CommandKind.RELEASE:
-            return [id_ for id_, _ in self._portals()]
+        """Name the portals that a command is for: one, an access point's, an area's, or all."""
+        if command.target == "*" and command.kind in sync.FOR_MANY:
+            return [id_ for id_, _ in self._served()]
+        if command.target.startswith("area:") and command.kind in sync.FOR_MANY:
+            serves = self._serves()
+            named = self.policy.portals_of_area(command.target.removeprefix("area:"))
+            return [id_ for id_ in named if id_ in serves]
         point = self.policy.points.get(command.target)
         if point is not None:
             return [point.portal]
         return [command.target] if command.target in self.policy.portals else []
+
+    def _commanded(self, command: sync.Command, now: datetime) -> _Outcome:
+        if command.kind is sync.CommandKind.FORGIVE:
+            subject = None if command.target == "*" else command.target
+            forgiven = self._desk.whereabouts.forget(subject)
+            log.info("forgiven", count=forgiven)
+            return _Outcome()
+        if command.kind is sync.CommandKind.PRESENT:
+            value = str(command.data["value"])
+            detail = {"command": command.id}
+            return self._read(device.Read(command.target, Method.PHONE, value, detail=detail), now)
+        outcome = _Outcome()
+        for target in self._targets(command):
+            outcome.add(self._step(target, _portal_input(command, now), now))
+        return outcome
 
     # Durability
 
@@ -566,8 +609,8 @@ class Engine:
         except JournalError as error:
             self._not_durable(outcome.drafts, error)
         else:
-            if not self._records:
-                self._records = True
+            if not self._desk.records:
+                self._desk.records = True
                 self.note(EventKind.STORAGE_RESTORED, "journal", {})
             if not appended.was_known:
                 for command in outcome.commands:
@@ -580,20 +623,17 @@ class Engine:
 
     def _not_durable(self, drafts: Sequence[Draft], error: JournalError) -> None:
         """Open nothing that can't be recorded; say so at the door. The device keeps its read."""
-        self._records = False
+        self._desk.records = False
         for draft in drafts:
             log.error("event_not_durable", kind=draft.kind, subject=draft.subject, error=str(error))
-            if draft.data.get("reason") is Reason.GRANTED:
+            if draft.kind is EventKind.ACCESS_GRANTED and draft.data.get("reason") in ENTRIES:
                 self._take_back(draft)
 
     def _take_back(self, draft: Draft) -> None:
         """Undo a grant that opened nothing, and say so at the door."""
-        leave = draft.data.get("pass")
-        if leave is not None:
-            self._pass_uses[leave] -= 1
-        for id_, status in self._statuses.items():
-            if status.grant is not None and status.grant.id == draft.data["release"]:
-                self._statuses[id_] = replace(status, grant=None, grant_until=None)
+        release = draft.data.get("release", "")
+        self._desk.take_back(release, draft.data.get("pass"))
+        self._portals.take_back(release)
         refused = Decision(
             Reason.RECORDS_UNAVAILABLE, draft.subject, draft.data["method"], draft.revision
         )
@@ -601,7 +641,7 @@ class Engine:
 
     def check_storage(self) -> None:
         """Try whether what could not be written can be written now; tell when room runs low."""
-        if not self._records:
+        if not self._desk.records:
             self.note(EventKind.STORAGE_LOW, "journal", {"rule": "events could not be written"})
         if self._unsaved:
             self._save()
@@ -621,6 +661,11 @@ class Engine:
 
         Not at once where fire is concerned: a tick later the doors have been told.
         """
+        self._unsaved |= self._portals.unsaved | self._desk.unsaved
+        self._portals.unsaved.clear()
+        self._desk.unsaved.clear()
+        if not self._unsaved:
+            return
         try:
             self._replica.set_facts(self._unsaved)
         except ReplicaError as error:
@@ -630,27 +675,31 @@ class Engine:
             self._is_saving = True
             self._unsaved.clear()
 
+    def _save_places(self) -> None:
+        """Keep who is where; a power cut may take back the last of it, and is forgiven."""
+        places = self._desk.whereabouts.unsaved
+        if not places:
+            return
+        try:
+            self._replica.set_facts(places, is_durable=False)
+        except ReplicaError as error:
+            log.error("places_not_saved", error=str(error))
+        else:
+            places.clear()
+
     def _restore(self) -> None:
         """Go on where the last life ended: what holds portals, and who was on the way through."""
-        for portal_id in self.policy.portals:
-            flags = self._replica.fact(f"portal/{portal_id}")
-            if flags is None or flags == "00":
-                continue
-            until = datetime.fromisoformat(flags[2:]) if flags[2:] else None
-            self._statuses[portal_id] = portal.Status(
-                fire_latched=flags[0] == "1", lockdown=flags[1] == "1", override_until=until
-            )
+        for name, fact in self._replica.facts(memory.PREFIX):
+            self._portals.restore(name.removeprefix(memory.PREFIX), fact)
         for event in self._open_grants():
             point = self.policy.points.get(event.subject)
             record = self.policy.portals.get(point.portal) if point is not None else None
             if record is not None:
-                status = self.status(record.id)
-                self._statuses[record.id] = replace(
-                    status,
-                    grant=portal.Granted(event.data["release"]),
-                    # So long its device may ask again for a release that it never got.
-                    grant_until=event.at + max(timedelta(seconds=record.grant_s), STALE_AFTER),
-                )
+                # So long its device may ask again for a release that it never got.
+                wait = max(timedelta(seconds=record.grant_s + record.entry_s), STALE_AFTER)
+                release = str(event.data["release"])
+                self._desk.restore(release, event.subject, event.data)
+                self._portals.restore_grant(record.id, release, event.at + wait)
 
     def _open_grants(self) -> list[Event]:
         """Grants among the last events of which it is not known whether somebody walked through.
@@ -672,32 +721,55 @@ RECENT_EVENTS = 200
 
 _SETTLES = frozenset({EventKind.ACCESS_TAKEN, EventKind.ACCESS_NOT_TAKEN})
 
-_SHOWABLE = frozenset({Method.CARD, Method.SECURE_CARD})
-"""Methods whose unknown value is worth keeping: a clerk registers the card just shown."""
+
+_LASTING = frozenset(
+    {
+        sync.CommandKind.HOLD_UNLOCKED,
+        sync.CommandKind.HOLD_LOCKED,
+        sync.CommandKind.MAINTENANCE,
+    }
+)
+"""What a person begins that has to end by itself."""
 
 
-def _holds(status: portal.Status) -> tuple[bool, bool, datetime | None]:
-    return status.fire_latched, status.lockdown, status.override_until
-
-
-def _flags(status: portal.Status) -> str:
-    until = status.override_until.isoformat() if status.override_until else ""
-    return f"{int(status.fire_latched)}{int(status.lockdown)}{until}"
+def _grant(judged: Judged, release: str) -> portal.Granted:
+    """Word a decision for the portal: who, how many, and whether they need more time."""
+    decision, point = judged.decision, judged.point
+    holder = judged.holder
+    cause = portal.Cause.EXIT if decision.reason is Reason.FREE_EGRESS else portal.Cause.DECISION
+    persons = max(1, point.persons) if point is not None else 1
+    if holder is not None and holder.needs_escort:
+        persons = max(2, persons)
+    needs_time = holder is not None and holder.needs_time
+    return portal.Granted(release, cause, {"holder": decision.holder}, persons, needs_time)
 
 
 def _portal_input(command: sync.Command, now: datetime) -> portal.Input:
     kinds = sync.CommandKind
     match command.kind:
-        case kinds.RELEASE:
-            return portal.Granted(command.id, portal.Cause.OPERATOR, {"by": command.by})
-        case kinds.HOLD_UNLOCKED:
-            seconds = float(command.data.get("seconds", 300))
-            return portal.Override(now + timedelta(seconds=min(seconds, 24 * 3600)), command.by)
+        case kinds.HOLD_UNLOCKED | kinds.HOLD_LOCKED:
+            is_locked = command.kind is kinds.HOLD_LOCKED
+            return portal.Override(_until(command, now), command.by, is_locked)
         case kinds.HOLD_NORMAL:
             return portal.Override(None, command.by)
+        case kinds.MAINTENANCE:
+            return portal.Maintenance(_until(command, now), command.by)
+        case kinds.MAINTENANCE_END:
+            return portal.Maintenance(None, command.by)
         case kinds.LOCKDOWN:
             return portal.Lockdown(is_active=True, by=command.by)
         case kinds.LOCKDOWN_END:
             return portal.Lockdown(is_active=False, by=command.by)
         case kinds.FIRE_RESTORE:
             return portal.FireRestore(command.by)
+        case _:
+            return portal.Granted(command.id, portal.Cause.OPERATOR, {"by": command.by})
+
+
+def _until(command: sync.Command, now: datetime) -> datetime:
+    """Give the end of what a person holds: at once without one, within a day at most."""
+    try:
+        wanted = datetime.fromisoformat(str(command.data.get("until", "")))
+    except ValueError:
+        return now
+    return min(wanted, now + MAX_HOLD) if wanted.tzinfo is not None else now

@@ -131,6 +131,13 @@ class Replica:
         row = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
+    def facts(self, prefix: str) -> list[tuple[str, str]]:
+        """List the named values whose name begins with a prefix."""
+        rows = self._db.execute(
+            "SELECT name, value FROM fact WHERE name >= ? AND name < ?", (prefix, prefix + "\uffff")
+        )
+        return [(str(name), str(value)) for name, value in rows]
+
     def set_facts(self, facts: Mapping[str, str], *, is_durable: bool = True) -> None:
         """Keep named values, all or none; a power cut may take back what is not durable.
 
