@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 from anlin.edge.links.modbus import ModbusLink
+from anlin.edge.links.uhppote import UhppoteLink
 from anlin.edge.links.worker import WorkerLink
 
 
@@ -35,5 +36,6 @@ class OwnLink(Protocol):
 
 LINKS: Mapping[str, Callable[[str, Mapping[str, Any]], OwnLink]] = {
     "modbus": ModbusLink,
+    "uhppote": UhppoteLink,
     "worker": WorkerLink,
 }
