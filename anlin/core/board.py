@@ -82,7 +82,7 @@ def table_for(
         credential = policy.credentials[id_]
         if credential.method not in methods:
             continue
-        row = _row(policy, credential, here, at)
+        row = row_for(policy, credential, here, at)
         if row is None:
             continue
         rows.append(row)
@@ -91,7 +91,8 @@ def table_for(
     return Table(policy.revision, tuple(rows), schedules)
 
 
-def _row(policy: Policy, credential: Credential, points: list[str], at: datetime) -> Row | None:
+def row_for(policy: Policy, credential: Credential, points: list[str], at: datetime) -> Row | None:
+    """Give one credential's row in the table of a device that serves `points`, or None."""
     holder = policy.holders.get(credential.holder)
     if holder is None or not (_is_standing(credential, at) and _is_standing(holder, at)):
         return None

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from anlin.core.device import Command, Report
-from anlin.core.entities import Device
+from anlin.core.entities import Device, Method
 
 Emit = Callable[[Report], None]
 
@@ -50,6 +50,9 @@ class Driver(Protocol):
     LINK: str
     """Which kind of link it speaks over: a name of `anlin.edge.links`."""
 
+    TABLE: frozenset[Method]
+    """What a device reads that decides by itself and holds its own table; else empty."""
+
     def __init__(self, device: Device) -> None:
         """Take the device's settings; raise ValueError naming the setting that is wrong."""
         ...
@@ -75,6 +78,8 @@ def driver(name: str) -> Callable[[DriverClass], DriverClass]:
     """Register a driver class under the name that device records use."""
 
     def register(cls: DriverClass) -> DriverClass:
+        if not hasattr(cls, "TABLE"):
+            cls.TABLE = frozenset()
         if name in _registry and _registry[name].__qualname__ != cls.__qualname__:
             raise ValueError(f"driver {name}: registered twice")
         _registry[name] = cls

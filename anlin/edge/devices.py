@@ -22,7 +22,7 @@ from anlin.core.device import (
     Secure,
     Show,
 )
-from anlin.core.entities import Device
+from anlin.core.entities import Device, Method
 from anlin.drivers.base import Driver, Link, LinkError, drivers
 from anlin.edge.links import LINKS, OwnLink
 from anlin.edge.links.mqtt import MqttBus
@@ -77,6 +77,14 @@ class Devices:
             if device in (None, id_)
         )
         return frozenset().union(*served)
+
+    def tables(self) -> Mapping[str, tuple[frozenset[Method], frozenset[str]]]:
+        """Name the devices that hold their own table: what they read, and at which points."""
+        return {
+            id_: (running.driver.TABLE, running.serves["points"])
+            for id_, running in self._running.items()
+            if running.driver.TABLE
+        }
 
     def dispatch(self, command: Command) -> None:
         """Send a command to the devices that serve it, without waiting."""

@@ -499,11 +499,11 @@ class Engine:
         kinds = sync.CommandKind
         if command.kind is kinds.FORGIVE:
             return None
-        if command.kind in _LASTING and _until(command, now) <= now:
-            return f"{command.kind} needs an end, with its zone, that is yet to come"
         targets = self._targets(command)
         if not targets:
             return f"no portal, access point or area {command.target} here"
+        if command.kind in _LASTING and _until(command, now) <= now:
+            return f"{command.kind} needs an end, with its zone, that is yet to come"
         if command.kind is kinds.PRESENT:
             if command.target not in self.policy.points:
                 return f"{command.target} is not an access point"

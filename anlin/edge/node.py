@@ -18,6 +18,7 @@ from anlin.core.entities import Template
 from anlin.core.event import EventKind
 from anlin.core.policy import Delta, PolicyError
 from anlin.edge.clock import SteadyClock
+from anlin.edge.desk import PIN_KEY
 from anlin.edge.devices import Devices
 from anlin.edge.engine import Engine
 from anlin.edge.gallery import gallery
@@ -27,7 +28,9 @@ from anlin.edge.links.mqtt import Broker, MqttBus
 from anlin.edge.replica import ReplicaError
 from anlin.edge.salvage import open_journal, open_replica
 from anlin.edge.supervisor import Supervisor
+from anlin.edge.tables import Tables
 from anlin.edge.uplink import Downstream, HubError, Outbox
+from anlin.wire.keys import SealError, unseal
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +73,7 @@ class Node:
             lambda: self._replica.policy.revision,
         )
         self._down = Downstream(down, identity.token)
+        self._tables = Tables(lambda: self._replica.policy, self._devices, self._clock)
         self._models: dict[str, str] = {}
         self._is_resync = False
 
@@ -81,6 +85,8 @@ class Node:
         """
         self._tell_start()
         self._devices.follow(self._replica.policy.devices)
+        self._open_secrets()
+        self._supervisor.keep("tables", self._tables.run)
         self._supervisor.keep("mqtt", self._bus.run)
         self._supervisor.keep("outbox", self._outbox.run)
         self._supervisor.keep("down-stream", self._follow_hub)
@@ -139,6 +145,7 @@ class Node:
                 )
         self._engine.take(report)
         if isinstance(report, Online) and report.is_online:
+            self._tables.changed()
             self._engine.refresh(self._devices.portals(report.device))
 
     async def _fill(self, device: str, model: str) -> None:
@@ -192,7 +199,20 @@ class Node:
         data = {"upto": delta.upto, "changes": len(delta.changes)}
         self._engine.note(EventKind.POLICY_APPLIED, self._identity.node, data)
         self._devices.follow(self._replica.policy.devices)
+        self._open_secrets()
+        self._tables.changed()
         self._teach(before)
+
+    def _open_secrets(self) -> None:
+        """Open what the hub sealed to this node's key."""
+        sealed = self._replica.policy.sealed_keys.get(PIN_KEY)
+        secret = None
+        if sealed is not None:
+            try:
+                secret = unseal(self._identity.sealing_key, sealed.sealed, PIN_KEY)
+            except SealError as error:
+                log.error("pin_secret_not_opened", error=str(error))
+        self._engine.set_pin_secret(secret)
 
     def _teach(self, before: Mapping[str, Template]) -> None:
         """Tell the cameras what changed among the faces; forget before learning."""
