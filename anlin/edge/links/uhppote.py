@@ -54,7 +54,7 @@ class _Question:
 class UhppoteLink:
     """The way to one board.
 
-    It yields ("status", what the board says now) at every poll and ("silent", {}) once the board
+    It yields ("status", what the board says now) at every poll and ("silent", {"polls": 3}) once the board
     is offline. `ask` takes the names of `_QUESTIONS`; `send` is a question whose answer must be
     yes. Times are the board's, in its zone; `drift_s` is how far its clock is from ours.
     """
@@ -103,7 +103,7 @@ class UhppoteLink:
             except LinkError:
                 missed = 1 if self._answered != answered else missed + 1
                 if missed == MISSED_POLLS:
-                    yield "silent", b"{}"
+                    yield "silent", _json({"polls": missed})
             else:
                 missed = 0
                 yield "status", _json(status)
