@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from anlin import __version__, up
+from anlin.edge.cli import app as records
 from anlin.vision.cli import app as models
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
+app.add_typer(records)
 app.add_typer(models, name="models", help="The model files that cameras use.")
 
 Home = Annotated[

@@ -175,6 +175,7 @@ class Journal:
         self.boot = int(self._fact("boot", "0")) + 1
         self.acked = self._kept_acked = int(self._fact("acked", seq))
         self._set_fact("boot", str(self.boot))
+        self._set_fact("node", self.node)
 
     @property
     def place(self) -> Place:
