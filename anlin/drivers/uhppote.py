@@ -299,11 +299,12 @@ class UhppoteBoard:
                 emit(Refused(self.id, f"{address[:40]}: {error}", f"{len(payload)} bytes"))
 
     def _be_online(self, link: AskingLink, emit: Emit, is_online: bool) -> None:
+        """Say at each poll whether the board is heard; do what a change asks for."""
+        detail = "answers" if is_online else f"{self._missed} polls without an answer"
+        emit(Online(self.id, is_online, detail))
         if is_online == self._is_online:
             return
         self._is_online = is_online
-        detail = "answers" if is_online else f"{self._missed} polls without an answer"
-        emit(Online(self.id, is_online, detail))
         # Nobody stands in line for a board that does not answer.
         self._cards.link = link if is_online else None
         if is_online:

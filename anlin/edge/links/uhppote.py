@@ -54,8 +54,8 @@ class _Question:
 class UhppoteLink:
     """The way to one board.
 
-    It yields ("status", what the board says now) at every poll and ("silent", {"polls": 3}) once the board
-    is offline. `ask` takes the names of `_QUESTIONS`; `send` is a question whose answer must be
+    It yields ("status", what the board says now) at every poll and ("silent", {"polls": 3}) once
+    the board is offline. `ask` takes the names of `_QUESTIONS`; `send` is a question whose answer must be
     yes. Times are the board's, in its zone; `drift_s` is how far its clock is from ours.
     """
 
