@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
+from anlin.edge.links.http import HttpLink
 from anlin.edge.links.modbus import ModbusLink
+from anlin.edge.links.osdp import OsdpLink
 from anlin.edge.links.uhppote import UhppoteLink
 from anlin.edge.links.worker import WorkerLink
 
@@ -35,7 +37,9 @@ class OwnLink(Protocol):
 
 
 LINKS: Mapping[str, Callable[[str, Mapping[str, Any]], OwnLink]] = {
+    "http": HttpLink,
     "modbus": ModbusLink,
     "uhppote": UhppoteLink,
+    "osdp": OsdpLink,
     "worker": WorkerLink,
 }
