@@ -55,8 +55,8 @@ class UhppoteLink:
     """The way to one board.
 
     It yields ("status", what the board says now) at every poll and ("silent", {"polls": 3}) once
-    the board is offline. `ask` takes the names of `_QUESTIONS`; `send` is a question whose answer must be
-    yes. Times are the board's, in its zone; `drift_s` is how far its clock is from ours.
+    the board is offline. `ask` takes the names of `_QUESTIONS`; `send` is a question whose answer
+    must be yes. Times are the board's, in its zone; `drift_s` is how far its clock is from ours.
     """
 
     def __init__(self, device: str, settings: Mapping[str, Any]) -> None:
