@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from anlin.core.device import (
     Acknowledge,
+    Arm,
+    ArmPosition,
     AskLevels,
     Command,
     Contact,
     ContactLevel,
+    Crossed,
+    Fault,
     FireInput,
     Loop,
+    LoopPlace,
     Online,
     Read,
     Refused,
@@ -21,9 +26,10 @@ from anlin.core.device import (
     Report,
     Secure,
     Show,
+    Struck,
     Tampered,
 )
-from anlin.core.entities import Device, Method
+from anlin.core.entities import Device, Direction, Method
 from anlin.drivers.base import Emit, Link, driver
 
 MAX_PAYLOAD_BYTES = 4096
@@ -37,13 +43,31 @@ RELEASE_LIFE_MS = 3000
 
 MAX_SHOWN_CHARS = 120
 
+MAX_PERSONS = 50
+"""What a counter may count at once; a crowd is several messages."""
+
 _METHODS = {
     method.value: method for method in (Method.CARD, Method.SECURE_CARD, Method.PIN, Method.QR)
 }
 
 
 _SETTINGS = {"readers", "inputs", "buttons", "outputs", "media"}
-_SHOWN = ("id", "age_ms", "reader", "method", "input", "level", "button", "active", "occupied")
+_SHOWN = (
+    "id",
+    "age_ms",
+    "reader",
+    "method",
+    "input",
+    "level",
+    "button",
+    "active",
+    "occupied",
+    "place",
+    "position",
+    "direction",
+    "persons",
+    "fault",
+)
 """What a refusal repeats of a message: never `value`, where the PINs are."""
 
 
@@ -152,10 +176,7 @@ class MqttGate:
 
     def _contact(self, data: Mapping[str, Any], origin: str) -> Report:
         portal = _known(self._inputs, data, "input")
-        level = _text(data, "level", 10)
-        if level not in set(ContactLevel):
-            raise _Wrong(f"level is not one of {', '.join(ContactLevel)}")
-        return Contact(portal, ContactLevel(level), origin)
+        return Contact(portal, ContactLevel(_one_of(data, "level", ContactLevel)), origin)
 
     def _button(self, data: Mapping[str, Any], origin: str) -> Report:
         point = _known(self._buttons, data, "button")
@@ -168,7 +189,33 @@ class MqttGate:
         return FireInput(_known(self._inputs, data, "input"), _flag(data, "active"), origin)
 
     def _loop(self, data: Mapping[str, Any], origin: str) -> Report:
-        return Loop(_known(self._inputs, data, "input"), _flag(data, "occupied"), origin)
+        portal = _known(self._inputs, data, "input")
+        place = LoopPlace(_one_of(data, "place", LoopPlace)) if "place" in data else _APPROACH
+        return Loop(portal, _flag(data, "occupied"), origin, place)
+
+    def _arm(self, data: Mapping[str, Any], origin: str) -> Report:
+        portal = _known(self._inputs, data, "input")
+        return Arm(portal, ArmPosition(_one_of(data, "position", ArmPosition)), origin)
+
+    def _struck(self, data: Mapping[str, Any], origin: str) -> Report:
+        return Struck(_known(self._inputs, data, "input"), origin)
+
+    def _crossed(self, data: Mapping[str, Any], origin: str) -> Report:
+        portal = _known(self._inputs, data, "input")
+        persons = data.get("persons", 1)
+        if not isinstance(persons, int) or isinstance(persons, bool) or persons < 1:
+            raise _Wrong("persons must be a whole number from 1 on")
+        direction = Direction(_one_of(data, "direction", Direction))
+        return Crossed(portal, direction, min(persons, MAX_PERSONS), origin)
+
+    def _fault(self, data: Mapping[str, Any], origin: str) -> Report:
+        rule = _one_of(data, "fault", _FAULTS)
+        return Fault(self.id, rule, _flag(data, "active"), origin=origin)
+
+
+_APPROACH = LoopPlace.APPROACH
+_FAULTS = ("mains_lost", "battery_low", "lock_fault", "drive_fault", "clock_lost")
+"""What a controller can say is wrong with itself."""
 
 
 _DECODERS: dict[str, Callable[[MqttGate, Mapping[str, Any], str], Report]] = {
@@ -178,6 +225,10 @@ _DECODERS: dict[str, Callable[[MqttGate, Mapping[str, Any], str], Report]] = {
     "up/tamper": MqttGate._tamper,
     "up/fire": MqttGate._fire,
     "up/loop": MqttGate._loop,
+    "up/arm": MqttGate._arm,
+    "up/struck": MqttGate._struck,
+    "up/crossed": MqttGate._crossed,
+    "up/fault": MqttGate._fault,
 }
 
 
@@ -213,6 +264,14 @@ def _text(data: Mapping[str, Any], name: str, limit: int) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= limit or not value.isprintable():
         # Half a surrogate pair is a text to JSON and to no file; nobody types a NUL.
         raise _Wrong(f"{name} must be a text of 1 to {limit} printable characters")
+    return value
+
+
+def _one_of(data: Mapping[str, Any], name: str, words: Iterable[str]) -> str:
+    value = _text(data, name, MAX_ID_CHARS)
+    known = [str(word) for word in words]
+    if value not in known:
+        raise _Wrong(f"{name} is not one of {', '.join(known)}")
     return value
 
 

@@ -90,7 +90,7 @@ def _site(given: argparse.Namespace, made: Town) -> Site:
     from anlin.sim import community
 
     gates = {
-        name: Gate(device.id, device.password, HOST, given.mqtt)
+        name: Gate(device.id, device.password, HOST, given.mqtt, is_lane=name == "lane")
         for name, device in made.controllers.items()
     }
     cameras = {path: Camera(GATE_SIZE) for path in FACES.values()}

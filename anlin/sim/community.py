@@ -277,9 +277,8 @@ def _portals(
 def _controller(
     node: Node, name: str, portal: Portal, point_in: AccessPoint, point_out: AccessPoint
 ) -> Controller:
-    inputs = {"door": portal.pk, "fire": portal.pk}
-    if portal.kind == PortalKind.BARRIER:
-        inputs["loop"] = portal.pk
+    names = ("loop", "under", "arm") if portal.kind == PortalKind.BARRIER else ("door",)
+    inputs = {name: portal.pk for name in (*names, "fire")}
     settings = {
         "readers": {"in": point_in.pk, "out": point_out.pk},
         "inputs": inputs,

@@ -85,6 +85,8 @@ class Gate:
     host: str
     port: int
     door: str = "door"
+    is_lane: bool = False
+    """A barrier: an arm and two loops in the place of a leaf and its contact."""
     habits: Habits = field(default_factory=Habits)
     boot: int = field(default_factory=lambda: int(time.time()))
     obeyed: list[Obeyed] = field(default_factory=list)
@@ -101,6 +103,8 @@ class Gate:
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _fire: bool = False
     _loop: bool | None = None
+    _under: bool | None = None
+    arm: str = "down"
 
     async def run(self) -> None:
         """Stay connected, send, re-send and obey until cancelled."""
@@ -141,7 +145,21 @@ class Gate:
     def loop(self, is_occupied: bool) -> str:
         """Drive onto the loop, or off it."""
         self._loop = is_occupied
-        return self._report("loop", input="loop", occupied=is_occupied)
+        return self._report("loop", input="loop", occupied=is_occupied, place="approach")
+
+    def under(self, is_occupied: bool) -> str:
+        """Drive under the arm, or out from below it."""
+        self._under = is_occupied
+        return self._report("loop", input="under", occupied=is_occupied, place="under")
+
+    def swing(self, position: str) -> str:
+        """Move the arm: by its drive, by hand, or off its bracket."""
+        self.arm = position
+        return self._report("arm", input="arm", position=position)
+
+    def cross(self, direction: str, persons: int = 1) -> str:
+        """Let persons walk through the light beams of a turnstile."""
+        return self._report("crossed", input=self.door, direction=direction, persons=persons)
 
     def move(self, level: str) -> str:
         """Move the door, or break its contact's wire."""
@@ -238,10 +256,16 @@ class Gate:
             self._reread()
 
     def _reread(self) -> None:
-        if not any(kept.topic == "contact" for kept in self._kept.values()):
+        waiting = {kept.topic for kept in self._kept.values()}
+        if not self.is_lane and "contact" not in waiting:
             self._report("contact", input=self.door, level=self.level)
-        if self._loop is not None and not any(k.topic == "loop" for k in self._kept.values()):
-            self._report("loop", input="loop", occupied=self._loop)
+        if self.is_lane and "arm" not in waiting:
+            self.swing(self.arm)
+        if self.is_lane and "loop" not in waiting:
+            self.loop(bool(self._loop))
+            self.under(bool(self._under))
+        elif self._loop is not None and "loop" not in waiting:
+            self.loop(self._loop)
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
@@ -283,10 +307,20 @@ class Gate:
                     continue
             self.obeyed.append(Obeyed(order["id"], order["action"], time.monotonic()))
             self._tell()
-            if order["action"] == "release" and self.habits.walks_through:
+            if self.is_lane:
+                self._drive_arm(order["action"])
+            elif order["action"] == "release" and self.habits.walks_through:
                 if self._walk is not None:
                     self._walk.cancel()
                 self._walk = asyncio.create_task(self._somebody_walks_through())
+
+    def _drive_arm(self, action: str) -> None:
+        """Move the arm as told; but never down while something stands below it."""
+        position = "down" if action == "secure" else "up"
+        if position == "down" and (self._under or self._fire):
+            return
+        if self.arm != position:
+            self.swing(position)
 
     async def _somebody_walks_through(self) -> None:
         habits, self.habits = self.habits, Habits()

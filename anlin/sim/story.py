@@ -292,11 +292,20 @@ class Story:
             obeyed = await gate.released(before, 1.0) if expected == "granted" and rows else None
             latency = None if obeyed is None else (obeyed.at - came_at) * 1000
             camera.clear()
-            gate.loop(False)
-            await asyncio.sleep(STEP_BACK_S)
+            await self._drive_on(obeyed is not None)
             if rows:
                 break
         self._check(rows, {expected}, latency, opened=len(gate.releases) > before)
+
+    async def _drive_on(self, is_in: bool) -> None:
+        """Drive in below the arm, or back off the loop."""
+        gate = self.site.gates["lane"]
+        if is_in:
+            gate.under(True)
+        gate.loop(False)
+        await asyncio.sleep(STEP_BACK_S)
+        if is_in:
+            gate.under(False)
 
     # What is told
 
