@@ -278,7 +278,7 @@ def _controller(
     node: Node, name: str, portal: Portal, point_in: AccessPoint, point_out: AccessPoint
 ) -> Controller:
     names = ("loop", "under", "arm") if portal.kind == PortalKind.BARRIER else ("door",)
-    inputs = {name: portal.pk for name in (*names, "fire")}
+    inputs = dict.fromkeys((*names, "fire"), portal.pk)
     settings = {
         "readers": {"in": point_in.pk, "out": point_out.pk},
         "inputs": inputs,

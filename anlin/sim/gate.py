@@ -157,6 +157,15 @@ class Gate:
         self.arm = position
         return self._report("arm", input="arm", position=position)
 
+    def strike(self) -> str:
+        """Let the arm meet something on its way down; it goes up again."""
+        self.swing("up")
+        return self._report("struck", input="arm")
+
+    def fail(self, fault: str, is_active: bool) -> str:
+        """Be unwell, or well again."""
+        return self._report("fault", fault=fault, active=is_active)
+
     def cross(self, direction: str, persons: int = 1) -> str:
         """Let persons walk through the light beams of a turnstile."""
         return self._report("crossed", input=self.door, direction=direction, persons=persons)

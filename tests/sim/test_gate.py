@@ -25,7 +25,7 @@ from anlin.wire.mqtt_users import Role
 PROFILE = Path(__file__).parents[2] / "docs/ref/mqtt_gate"
 SETTINGS = {
     "readers": {"in": "p-in"},
-    "inputs": {"door": "d-1", "fire": "d-1", "loop": "d-1"},
+    "inputs": {"door": "d-1", "fire": "d-1", "loop": "d-1", "under": "d-1", "arm": "d-1"},
     "outputs": {"door": "d-1"},
     "buttons": {"exit": "p-out"},
 }
@@ -97,6 +97,11 @@ async def test_all_it_says_fits_the_profile_and_the_driver(site: BrokerSite) -> 
         gate.tamper(True)
         gate.fire(True)
         gate.loop(True)
+        gate.under(True)
+        gate.swing("up")
+        gate.strike()
+        gate.cross("entry", 2)
+        gate.fail("mains_lost", True)
         gate.move("cut")
         assert await gate.acknowledged(5)
     assert {topic for topic, _ in edge.heard} == {
