@@ -21,7 +21,19 @@ from anlin.wire.mqtt_users import Role, User, from_json, is_password
 log = structlog.get_logger(__name__)
 
 PREFIX = "anlin/v1/"
-UP = ("read", "contact", "button", "tamper", "fire", "loop", "state")
+UP = (
+    "read",
+    "contact",
+    "button",
+    "tamper",
+    "fire",
+    "loop",
+    "arm",
+    "struck",
+    "crossed",
+    "fault",
+    "state",
+)
 DOWN = ("relay", "screen", "voice", "levels", "ack", "#", "+")
 USER_FILES = ("devices.json", "edges.json")
 """The hub writes the first, whoever sets up this machine the second: one writer for each."""
