@@ -376,7 +376,7 @@ class OsdpLine:
             is_wiegand=is_wiegand,
         )
         method = Method.SECURE_CARD if reader.is_secure_card else Method.CARD
-        detail = {"format": card.format, "bits": card.bits}
+        detail: dict[str, str | int | float] = {"format": card.format, "bits": card.bits}
         return Read(reader.point, method, card.key, detail=detail)
 
     def _pin(self, reader: Reader, data: Mapping[str, Any]) -> Report:

@@ -185,6 +185,8 @@ class SerialServer:
         self._listener = socket.create_server(("127.0.0.1", port))
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
+        self.connections = 0
+        """How often somebody connected."""
         self._client: socket.socket | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="osdp serial server", daemon=True)
@@ -247,6 +249,7 @@ class SerialServer:
             client.setblocking(False)
             self.cut()
             self._client = client
+            self.connections += 1
 
     def _receive(self) -> bytes:
         return self._with_client(lambda client: client.recv(LINE_BYTES) or None) or b""

@@ -17,6 +17,7 @@ from typing import Any
 
 import osdp
 import pytest
+from typer.testing import CliRunner
 
 from anlin.core.device import (
     Contact,
@@ -37,6 +38,7 @@ from anlin.drivers.osdp import OsdpLine
 from anlin.edge import osdp_keys
 from anlin.edge.links import osdp as line_module
 from anlin.edge.links.osdp import REFUSED, CommissionError, OsdpLink
+from anlin.edge.osdp_cli import app
 from anlin.edge.osdp_keys import DEFAULT_KEY, KeyFault, Wish, make_key, read_key, write_private
 from anlin.sim.osdp_reader import FULL, Reader, SerialServer
 
@@ -327,7 +329,7 @@ async def test_two_readers_on_one_line_do_not_disturb_each_other(tmp_path: Path)
     first, second = Reader(1, a_key()), Reader(2, a_key())
     async with line(tmp_path, first, second) as it:
         await eventually(lambda: first.is_secured() and second.is_secured())
-        await it.up(2) if it.reports[-1:] == [] else await asyncio.sleep(0.5)
+        await asyncio.sleep(2 * line_module.SETTLE_S)
         second.card("0A1B2C3D")
         await it.until(lambda r: isinstance(r, Read))
         assert it.server is not None
@@ -365,6 +367,24 @@ async def test_a_line_that_is_not_there_is_told_once_and_tried_again(tmp_path: P
         await it.until(lambda r: isinstance(r, Online) and not r.is_online)
         with SerialServer(reader, port=port):
             await it.up()
+
+
+async def test_a_line_on_which_nobody_was_heard_for_long_is_opened_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A serial server that was switched off and on knows nothing of our connection."""
+    monkeypatch.setattr(line_module, "QUIET_S", 1.0)
+    reader = Reader(1, a_key())
+    async with line(tmp_path, reader) as it:
+        await it.up()
+        server = it.server
+        assert server is not None
+        server.unplug(1)
+        await eventually(lambda: server.connections >= 2)
+        server.plug(reader)
+        await eventually(reader.is_secured, 15)
+        reported = [r for r in it.reports if isinstance(r, Online) and not r.part]
+        assert reported == [], "and it is not told as a cut line"
 
 
 async def test_a_serial_port_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -733,3 +753,46 @@ async def test_odd_events_of_the_library_never_end_the_link(tmp_path: Path) -> N
         await asyncio.sleep(0.2)
         reader.card("0A1B2C3D")
         await it.until(lambda r: isinstance(r, Read) and r.value == "0A1B2C3D")
+
+
+# The command
+
+
+async def test_the_command_commissions_a_reader_of_the_running_edge(tmp_path: Path) -> None:
+    reader = Reader(1, None)
+    (tmp_path / "edge-1").mkdir()
+    (tmp_path / "edge-1" / "node.json").write_text("{}")
+    async with line(tmp_path / "edge-1", reader, keys={}) as it:
+        done = await asyncio.to_thread(
+            CliRunner().invoke, app, ["commission", str(tmp_path), "gate-1", "1"]
+        )
+        assert done.exit_code == 0, done.output
+        assert "key of its own" in done.output
+        await it.up()
+        assert reader.key is not None
+        assert reader.key.hex() not in done.output
+
+
+def test_the_command_says_when_nobody_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anlin.edge.osdp_cli.ANSWER_S", 0.3)
+    (tmp_path / "node.json").write_text("{}")
+    done = CliRunner().invoke(app, ["commission", str(tmp_path), "gate-1", "1"])
+    assert done.exit_code == 1
+    assert "is the edge running" in done.output
+    assert list((tmp_path / "keys/osdp").iterdir()) == [], "the wish does not stay"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [(["nowhere", "gate-1", "1"], "no edge lives here"), ([".", "../x", "1"], "not a device")],
+)
+def test_the_command_names_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], rule: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "node.json").write_text("{}")
+    done = CliRunner().invoke(app, ["commission", *arguments])
+    assert done.exit_code == 1
+    assert rule in done.output

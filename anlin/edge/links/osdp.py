@@ -13,29 +13,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import json
 import random
 import socket
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import osdp
-import serial
 import structlog
 
 from anlin.drivers.base import LinkError
 from anlin.drivers.osdp import Reader, read_settings
+from anlin.edge.links.osdp_wire import Panel, SerialPort, TcpPort, Transport, Wire
 from anlin.edge.osdp_keys import KeyFault, Wish, folder, make_key, read_key
 from anlin.wire.keypad import Keypad, Spoilt
 
 log = structlog.get_logger(__name__)
 
-REFRESH_S = 0.005
-"""A reader answers within a few milliseconds; what comes is heard one turn later."""
 
 WATCH_S = 0.05
 ATTEMPT_S = 3.0
@@ -66,13 +62,10 @@ QUIET_S = 15.0
 """A line on which nothing was heard so long is opened anew: a serial server that was switched off
 and on does not know of our connection."""
 
-UNSENT_MS = 5000
 COMMISSION_S = 12.0
 """For one phase of commissioning, which is an attempt or three."""
 
 MAX_WAITING = 1000
-READ_BYTES = 1024
-JOIN_S = 3.0
 
 REFUSED = "secure channel refused: the reader answers, but not with its key"
 CLEAR_TEXT = "clear text"
@@ -80,139 +73,6 @@ CLEAR_TEXT = "clear text"
 
 class CommissionError(Exception):
     """A reader did not get a new key; says why and what to do."""
-
-
-class _Transport(Protocol):
-    def read(self, limit: int) -> bytes: ...
-
-    def write(self, data: bytes) -> int: ...
-
-    def close(self) -> None: ...
-
-
-class _Tcp:
-    """A serial server's port. Nothing here waits."""
-
-    def __init__(self, connected: socket.socket) -> None:
-        self._socket = connected
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNSENT_MS)
-
-    def read(self, limit: int) -> bytes:
-        try:
-            data = self._socket.recv(limit)
-        except BlockingIOError:
-            return b""
-        if not data:
-            raise ConnectionResetError("the serial server hung up")
-        return data
-
-    def write(self, data: bytes) -> int:
-        try:
-            return self._socket.send(data)
-        except BlockingIOError:
-            return 0
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-class _Port:
-    """A serial port."""
-
-    def __init__(self, path: str, baud: int) -> None:
-        self._port = serial.Serial(path, baud, timeout=0, write_timeout=0, exclusive=True)
-
-    def read(self, limit: int) -> bytes:
-        return bytes(self._port.read(limit))
-
-    def write(self, data: bytes) -> int:
-        return int(self._port.write(data) or 0)
-
-    def close(self) -> None:
-        self._port.close()
-
-
-class _Wire(osdp.Channel):  # type: ignore[misc]  # the package has no types
-    """The line as libosdp's thread sees it; where there is none, what is written is lost."""
-
-    def __init__(self, on_broken: Callable[[str], None]) -> None:
-        super().__init__()
-        self._on_broken = on_broken
-        self._transport: _Transport | None = None
-        self._tail = b""
-        self.heard: dict[int, float] = {}
-        """When something like an answer last came from an address."""
-        self.muted: set[int] = set()
-        """Addresses to which nothing is sent: the library repeats an order for eight seconds, and
-        a lock must not open so late."""
-        self.heard_at = 0.0
-
-    def attach(self, transport: _Transport) -> None:
-        self.heard_at = time.monotonic()
-        self._transport = transport
-
-    def detach(self) -> None:
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.close()
-
-    def read(self, max_bytes: int) -> bytes:
-        data = self._try(lambda transport: transport.read(min(max_bytes, READ_BYTES)), b"")
-        if data:
-            self.heard_at = time.monotonic()
-            self._listen(data)
-        return data
-
-    def write(self, buf: bytes) -> int:
-        start = buf.find(0x53, 0, 2)
-        if self.muted and start >= 0 and buf[start + 1] in self.muted:
-            return len(buf)
-        return self._try(lambda transport: transport.write(bytes(buf)), len(buf))
-
-    def flush(self) -> None:
-        """Leave what came in: an answer that is late is known by its sequence number."""
-
-    def _listen(self, data: bytes) -> None:
-        """Note who speaks: a packet begins with 53 hex and the address with its high bit set."""
-        data = self._tail + data
-        self._tail = data[-1:]
-        for start, sender in itertools.pairwise(data):
-            if start == 0x53 and sender & 0x80:
-                self.heard[sender & 0x7F] = self.heard_at
-
-    def _try(self, work: Callable[[_Transport], Any], otherwise: Any) -> Any:
-        transport = self._transport
-        if transport is None:
-            return otherwise
-        try:
-            return work(transport)
-        except (OSError, ValueError, TypeError) as error:
-            # pyserial raises the last two on a port that was closed meanwhile.
-            self._transport = None
-            with contextlib.suppress(OSError):
-                transport.close()
-            self._on_broken(str(error) or type(error).__name__)
-            return otherwise
-
-
-class _Panel(osdp.ControlPanel):  # type: ignore[misc]  # the package has no types
-    """libosdp's control panel; events go on at once instead of into its queue without end."""
-
-    @staticmethod
-    def refresh(event: threading.Event, lock: threading.Lock, ctx: Any) -> None:
-        while not event.wait(REFRESH_S):
-            with lock:
-                ctx.refresh()
-
-    def _internal_event_handler(self, pd: int, event: dict[str, Any]) -> int:
-        self.user_event_handler(self.pd_addr[pd], event)
-        return 0
-
-    def is_alive(self) -> bool:
-        return self.thread is not None and self.thread.is_alive()
 
 
 @dataclass(slots=True)
@@ -256,8 +116,8 @@ class OsdpLink:
         }
         self._waiting: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue(MAX_WAITING)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._wire = _Wire(self._on_broken)
-        self._panel: _Panel | None = None
+        self._wire = Wire(self._on_broken)
+        self._panel: Panel | None = None
         self._is_attached = False
         self._broken = asyncio.Event()
         self._why = ""
@@ -272,7 +132,7 @@ class OsdpLink:
         self._loop = asyncio.get_running_loop()
         self._waiting = asyncio.Queue(MAX_WAITING)
         for address, state in list(self._states.items()):
-            self._states[address] = _State(state.reader)
+            self._states[address] = _State(state.reader, fault=state.fault)
         self._load_keys()
         self._start()
         for work in (self._keep_line, self._watch, self._wishes):
@@ -304,9 +164,9 @@ class OsdpLink:
                 state.asked_at = float("-inf")
             return
         order = json.loads(payload)
-        state = self._states.get(order.get("reader"))
-        if state is None:
+        if order["reader"] not in self._states:
             raise LinkError(f"{address}: no such reader on line {self._device}")
+        state = self._states[order["reader"]]
         match address:
             case "output":
                 await self._order(
@@ -440,7 +300,7 @@ class OsdpLink:
             for address, (key, flags) in listed.items()
         ]
         try:
-            panel = _Panel(infos, osdp.LogLevel.Emergency, self._hear, self._confirmed)
+            panel = Panel(infos, osdp.LogLevel.Emergency, self._hear, self._confirmed)
         except Exception as error:
             raise LinkError(f"line {self._device}: libosdp: {error}") from error
         self._wire.muted.clear()
@@ -499,10 +359,10 @@ class OsdpLink:
                 self._say("up/line", online=False, detail=f"{self._settings.line}: {self._why}")
             await asyncio.sleep(wait_s)
 
-    async def _connect(self) -> _Transport:
+    async def _connect(self) -> Transport:
         where = self._settings.tcp
         if where is None:
-            return await asyncio.to_thread(_Port, self._settings.line, self._settings.baud)
+            return await asyncio.to_thread(SerialPort, self._settings.line, self._settings.baud)
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             loop = asyncio.get_running_loop()
             found = await loop.getaddrinfo(*where, type=socket.SOCK_STREAM)
@@ -511,7 +371,7 @@ class OsdpLink:
             try:
                 connected.setblocking(False)
                 await loop.sock_connect(connected, address)
-                return _Tcp(connected)
+                return TcpPort(connected)
             except BaseException:
                 connected.close()
                 raise
@@ -561,7 +421,7 @@ class OsdpLink:
             elif not is_up:
                 self._try_again(panel, state, now)
 
-    def _set_up(self, panel: _Panel, state: _State, now: float) -> None:
+    def _set_up(self, panel: Panel, state: _State, now: float) -> None:
         state.is_up, state.was_told, state.up_at = True, True, now
         state.is_trying, state.asked_at = False, float("-inf")
         state.inputs.clear()
@@ -594,11 +454,11 @@ class OsdpLink:
             state.was_told = True
             self._say("up/reader", reader=state.reader.address, online=False, detail=detail)
 
-    def _rest(self, panel: _Panel, state: _State, now: float) -> None:
+    def _rest(self, panel: Panel, state: _State, now: float) -> None:
         panel.disable_pd(state.reader.address)
         state.is_trying, state.since = False, now
 
-    def _try_again(self, panel: _Panel, state: _State, now: float) -> None:
+    def _try_again(self, panel: Panel, state: _State, now: float) -> None:
         address = state.reader.address
         if not self._is_attached:
             self._tell_down(state, "the line is down")
@@ -791,7 +651,7 @@ class OsdpLink:
                     continue
                 try:
                     await self.commission(address)
-                except CommissionError as error:
+                except (CommissionError, LinkError) as error:
                     outcome = str(error)
                 else:
                     outcome = ""
