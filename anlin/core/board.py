@@ -13,8 +13,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from anlin.core.access import Evidence, assurance
 from anlin.core.codec import canonical_json, to_data
-from anlin.core.entities import Credential, Holder, Membership, Method, Status
+from anlin.core.entities import (
+    AccessPoint,
+    Credential,
+    Direction,
+    Holder,
+    Membership,
+    Method,
+    Status,
+)
 from anlin.core.policy import Policy
 from anlin.core.schedule import Schedule
 
@@ -25,7 +34,8 @@ class Row:
 
     `access` maps an access point to the schedules of which one must hold (empty: always). The
     row is not to be honoured before `valid_from` or from `valid_until` on. `label` is what a
-    screen may show.
+    screen may show. At the points of `not_alone` the credential is not enough by itself (a second
+    factor, a second person): a device that asks nobody must not open there.
     """
 
     credential: str
@@ -36,6 +46,7 @@ class Row:
     access: Mapping[str, tuple[str, ...]]
     valid_from: datetime | None = None
     valid_until: datetime | None = None
+    not_alone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +83,8 @@ def table_for(
     """Say what a device that serves `points` and reads `methods` should hold at a time.
 
     Who is not admitted now is not in it, and no row outlives the credential, its holder or the
-    membership that admits: a table never admits more than `core.access.decide` would, but for
-    what only the edge can know (second factors, areas, lockdown).
+    membership that admits: away from the points of `Row.not_alone` a table never admits more than
+    `core.access.decide` would, but for what only the edge can know (areas, lockdown).
     """
     here = sorted(set(points))
     rows = []
@@ -111,6 +122,8 @@ def row_for(policy: Policy, credential: Credential, points: list[str], at: datet
             access[point_id] = found
     if not access:
         return None
+    sure = assurance(credential.method, Evidence())
+    not_alone = tuple(id_ for id_ in access if _wants_more(policy.points[id_], sure))
     starts = [t for t in (credential.valid_from, holder.valid_from) if t is not None]
     return Row(
         credential.id,
@@ -121,7 +134,15 @@ def row_for(policy: Policy, credential: Credential, points: list[str], at: datet
         access,
         max(starts, default=None),
         min((t for t in ends if t is not None), default=None),
+        not_alone,
     )
+
+
+def _wants_more(point: AccessPoint, sure: int) -> bool:
+    """Say whether a point ever asks for more than one credential; the way out never does."""
+    highest = max((raised.level for raised in point.raised), default=0)
+    is_entry = point.direction is not Direction.EXIT
+    return is_entry and (max(1, point.level, highest) > sure or point.persons > 1)
 
 
 def _schedules(

@@ -72,7 +72,10 @@ def card_number(key: str, base: int) -> int:
 def cards_for(
     table: Table, entries: Mapping[int, str], zone: ZoneInfo, base: int
 ) -> Iterator[tuple[Row, Card | str]]:
-    """Write each row as a card, or say the rule by which it can't be one."""
+    """Write each row as a card, or say the rule by which it can't be one.
+
+    A row is named a second time where the card leaves a door out that the row would open.
+    """
     taken: set[int] = set()
     texts: dict[tuple[str, ...], str] = {}
     for row in table.rows:
@@ -86,6 +89,9 @@ def cards_for(
             yield row, str(error)
         else:
             yield row, card
+            rule = _not_alone(row, entries)
+            if rule:
+                yield row, rule
 
 
 def _card(
@@ -103,15 +109,21 @@ def _card(
     doors = [NEVER] * 4
     for door, point in entries.items():
         names = row.access.get(point)
-        if names is None:
+        if names is None or point in row.not_alone:
             continue
         if names not in texts:
             texts[names] = times_text(weekly_times([schedules[name] for name in names], zone))
         # A schedule that never holds is no reason to open always.
         doors[door - 1] = (texts[names] or NEVER) if names else ALWAYS
     if not any(doors):
-        raise ValueError("opens no door of this board at any time")
+        raise ValueError(_not_alone(row, entries) or "opens no door of this board at any time")
     return Card(str(number), start, end, (doors[0], doors[1], doors[2], doors[3]))
+
+
+def _not_alone(row: Row, entries: Mapping[int, str]) -> str:
+    """Name the doors that a board must not open by a card alone; "" where there are none."""
+    doors = [str(door) for door, point in entries.items() if point in row.not_alone]
+    return f"door {', '.join(doors)} asks for more than a card" if doors else ""
 
 
 def days(

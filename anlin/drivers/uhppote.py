@@ -181,6 +181,7 @@ class UhppoteBoard:
     """One board."""
 
     LINK = "uhppote"
+    TABLE = frozenset({Method.CARD, Method.SECURE_CARD})
 
     def __init__(self, device: Device) -> None:
         self.id = device.id
@@ -201,7 +202,6 @@ class UhppoteBoard:
         self._cards = _Cards(self.id, capacity)
         self._keeper: TableKeeper[Card] = TableKeeper(self.id, self._cards)
         self._table: Table | None = None
-        self._written: dict[str, tuple[Row, Card | str]] = {}
         self._keys: dict[str, str] = {}
         self._credentials: dict[str, str] = {}
         self._modes: dict[int, int] = {}
@@ -399,6 +399,10 @@ class UhppoteBoard:
         if is_news and (status.drift_s is None or abs(status.drift_s) > DRIFT_S):
             await _ask(link, "set-time")
             self._clock_set_at = self._polls
+            if status.drift_s is None or abs(status.drift_s) > LOST_CLOCK_S:
+                # Cards may have gone with the clock since they were read.
+                self._cards.forget()
+                self._keeper.forget()
 
     async def _restore(self, link: AskingLink, door: int) -> None:
         """Put a door's control back to what was last said; unsaid, an open door stays open.
@@ -423,7 +427,9 @@ class UhppoteBoard:
         held = self._keeper.held
         if self._keeper.is_proven and held is not None:
             said = await _ask(link, "get-cards")
-            if self._keeper.is_proven and _whole(said, "cards", MAX_INDEX) != len(held):
+            is_so = _whole(said, "cards", MAX_INDEX) == len(held)
+            is_so = is_so and await self._cards.are_profiles_kept()
+            if self._keeper.is_proven and not is_so:
                 self._cards.forget()
                 self._keeper.forget()
         for door in self._doors:
@@ -634,24 +640,24 @@ class UhppoteBoard:
             if table is None:
                 continue
             entries = {door: wiring.entry for door, wiring in self._doors.items()}
-            written: dict[str, tuple[Row, Card | str]] = {}
+            cards: list[tuple[Row, Card]] = []
+            refused: list[tuple[str, str]] = []
             news = cards_for(table, entries, self._zone, self._base)
             for number, (row, card) in enumerate(news, start=1):
-                written[row.credential] = (row, card)
+                if isinstance(card, Card):
+                    cards.append((row, card))
+                else:
+                    refused.append((row.credential, card))
                 if number % YIELD_ROWS == 0:
                     await asyncio.sleep(0)
-            cards = [card for _, card in written.values() if isinstance(card, Card)]
-            refused = [(id_, rule) for id_, (_, rule) in written.items() if isinstance(rule, str)]
             # What somebody else left on the board is found by number, whoever's it was.
-            keys = {card.key: row.key for row, card in written.values() if isinstance(card, Card)}
+            keys = {card.key: row.key for row, card in cards}
             self._keys.update(keys)
             for gone in self._keys.keys() - keys.keys():
                 if len(self._keys) > 2 * self._cards.capacity:
                     del self._keys[gone]
-            self._credentials = {
-                card.key: row.credential for row, card in written.values() if isinstance(card, Card)
-            }
-            self._keeper.want(table.revision, cards, refused)
+            self._credentials = {card.key: row.credential for row, card in cards}
+            self._keeper.want(table.revision, (card for _, card in cards), refused)
 
     def _named(self, state: TableState) -> TableState:
         """Name refused rows by their credentials; the keeper knows them by card number."""
@@ -747,6 +753,16 @@ class _Cards:
 
     async def delete(self, key: str) -> None:
         await self._ask("delete-card", {"card": int(key)})
+
+    async def are_profiles_kept(self) -> bool:
+        """Read the profiles that cards refer to again; say whether they are what they were."""
+        for number, before in list(self._profiles.items()):
+            if before is None:
+                continue
+            said = await self._ask("get-time-profile", {"id": number})
+            if self._profiles.get(number) == before and _profile(said, number) != before:
+                return False
+        return True
 
     async def _card(self, said: Mapping[str, Any]) -> Card:
         texts = [await self._text(number) for number in _door_numbers(said)]
