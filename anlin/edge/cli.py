@@ -73,7 +73,7 @@ def replay(journal: JournalFile, replica: ReplicaFile = None, node: NodeName = "
 def explain(
     event: Annotated[int, typer.Argument(help="The event's number in its node's journal.")],
     journal: Annotated[Path, typer.Option(help="The node's journal.sqlite3.")] = Path(
-        "var/edge/journal.sqlite3"
+        "var/edge-1/journal.sqlite3"
     ),
     replica: ReplicaFile = None,
     node: NodeName = "",
