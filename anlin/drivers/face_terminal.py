@@ -55,8 +55,11 @@ MAX_PHOTO_BYTES = 300_000
 """Terminals scale a photograph down anyway; a bigger one is refused by most."""
 
 PAGE = 200
-PHOTO_WAIT_S = 20.0
-"""The hub is asked for it over the uplink; while that is down, other persons go first."""
+PHOTO_WAIT_S = 2.0
+"""The hub answers within a fraction of it. While it can't be reached other persons go in, and
+above all out; the photograph is taken up when it comes."""
+
+WAITING = "its photograph did not come yet"
 
 _FACES = frozenset({Method.FACE, Method.TERMINAL_FACE})
 _CARDS = frozenset({Method.CARD, Method.SECURE_CARD})
@@ -313,10 +316,13 @@ class FaceTerminal:
         if waiting is not None and not waiting.done():
             waiting.set_result(jpeg)
         elif jpeg is not None:
-            # Nobody asked: the person was enrolled anew, and the terminal has an older face.
-            self._marks[credential] = _mark(jpeg)
-            if self._table is not None:
-                self._want(self._table)
+            # It came late, or the person was enrolled anew and the terminal has an older face.
+            self._want_photo(credential, _mark(jpeg))
+
+    def _want_photo(self, credential: str, mark: str) -> None:
+        self._marks[credential] = mark
+        if self._table is not None:
+            self._want(self._table)
 
     @property
     def capacity(self) -> int:
@@ -353,14 +359,19 @@ class FaceTerminal:
         """Add or replace a person; give why the terminal will not take it, else ""."""
         task = {name: value for name, value in to_data(row).items() if name != "photo"}
         if not row.card:
-            jpeg = await self._photo(row.key)
+            try:
+                jpeg = await self._photo(row.key)
+            except TimeoutError:
+                return WAITING
             if jpeg is None:
                 return "no photograph may be given to it"
             if len(jpeg) > MAX_PHOTO_BYTES:
                 return f"the photograph has more than {MAX_PHOTO_BYTES} bytes"
-            if row.photo:
-                self._marks[row.key] = _mark(jpeg)
-            task |= {"photo": base64.b64encode(jpeg).decode(), "photo_mark": _mark(jpeg)}
+            mark = _mark(jpeg)
+            task |= {"photo": base64.b64encode(jpeg).decode(), "photo_mark": mark}
+            if row.photo and row.photo != mark:
+                # Replaced once more while we asked for it.
+                self._want_photo(row.key, mark)
         answer = await self._ask("add", {"person": task})
         if answer.get("accepted") is True:
             return ""
@@ -380,8 +391,6 @@ class FaceTerminal:
             self._emit(PhotoWanted(self.id, credential))
             async with asyncio.timeout(PHOTO_WAIT_S):
                 return cast("bytes | None", await waiting)
-        except TimeoutError:
-            raise LinkError(f"terminal {self.id}: a photograph did not come in time") from None
         finally:
             self._photos.pop(credential, None)
 

@@ -152,7 +152,8 @@ class HttpLink:
         home = self._media.parent
         self._key = await asyncio.to_thread(_key, home / "terminals" / f"{self.device}.key")
         self._said = asyncio.Queue(MAX_WAITING)
-        self._began = time.time()
+        # Whole milliseconds, as terminals write them.
+        self._began = int(time.time() * 1000) / 1000
         self._heard_at = time.monotonic()
         self._is_online, self._known_state, self._wants_levels = None, b"", True
         given = self._settings
