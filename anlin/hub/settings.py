@@ -41,6 +41,8 @@ INSTALLED_APPS = [
     "anlin.hub.audit",
     "anlin.hub.events",
     "anlin.hub.console",
+    "anlin.hub.setup",
+    "anlin.hub.watch",
 ]
 
 MIDDLEWARE = [

@@ -15,5 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("anlin.hub.people.urls")),
     path("", include("anlin.hub.access.urls")),
     path("", include("anlin.hub.devices.urls")),
+    path("setup/", include("anlin.hub.setup.urls")),
+    path("watch/", include("anlin.hub.watch.urls")),
     path("", include("anlin.hub.audit.urls")),
 ]

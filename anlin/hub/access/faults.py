@@ -10,9 +10,9 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -20,9 +20,12 @@ from anlin.core import entities as core
 from anlin.core.access import point_fault
 from anlin.hub.errors import RuleError
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
 NAME_CHARS = 60
 
-PORTAL_FIELDS: Mapping[str, Promise] = {
+PORTAL_FIELDS: Mapping[str, _StrPromise] = {
     "grant_s": gettext_lazy("Stays unlocked for, in seconds"),
     "entry_s": gettext_lazy("After it relocks an opening still counts for, in seconds"),
     "held_open_s": gettext_lazy("May stand open for, in seconds"),

@@ -15,7 +15,7 @@ from anlin.core.sync import CommandKind
 from anlin.hub.access.models import AccessPoint, Portal
 from anlin.hub.access.passes import MAX_POINTS
 from anlin.hub.console.words import COMMAND
-from anlin.hub.people.models import Community
+from anlin.hub.people.models import Community, Unit
 
 REASON_CHARS = 120
 OTHER = "other"
@@ -142,6 +142,13 @@ class PassForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
         error_messages={"required": gettext_lazy("Type the visitor's name.")},
     )
+    host = forms.CharField(
+        label=gettext_lazy("Comes to the home"),
+        required=False,
+        max_length=30,
+        widget=forms.TextInput(attrs={"list": "units", "autocomplete": "off"}),
+        help_text=gettext_lazy("Such as 1-101: only the way there opens. Empty: no such limit."),
+    )
     begins = forms.DateTimeField(
         label=gettext_lazy("From"),
         required=False,
@@ -179,11 +186,27 @@ class PassForm(forms.Form):
         super().__init__(*args, **kwargs)
         if has_holder:
             del self.fields["name"]
+            del self.fields["host"]
+        self.community = community
         entries = AccessPoint.objects.filter(
             portal__community=community, direction=Direction.ENTRY.value, is_enabled=True
         ).order_by("name")
         able = [point.pk for point in entries if Method.QR in point.methods]
         self.fields["points"].queryset = entries.filter(pk__in=able)  # type: ignore[attr-defined]
+
+    def clean_host(self) -> Unit | None:
+        code = str(self.cleaned_data["host"]).strip()
+        if not code:
+            return None
+        found = list(Unit.objects.filter(building__community=self.community, code__iexact=code)[:2])
+        if len(found) != 1:
+            text = (
+                _("Several buildings have a home %(code)s; ask the installer to rename one.")
+                if found
+                else _("There is no home %(code)s in this community.")
+            )
+            raise forms.ValidationError(text, params={"code": code})
+        return found[0]
 
     def clean_points(self) -> Any:
         points = self.cleaned_data["points"]

@@ -209,6 +209,11 @@ def _holders(community_id: str, ids: Sequence[str]) -> _Compiled:
     )
 
 
+def way_to_host(holder: Holder) -> tuple[str, ...]:
+    """List the only access points that a visitor finds open; none means no such limit."""
+    return _Way(holder.community_id).to(holder)
+
+
 class _Way:
     """The access points on a visitor's way to the host, asked of the database at most once."""
 

@@ -199,6 +199,7 @@ def issue(request: StaffRequest) -> HttpResponse:
                 not_after=ends,
                 points=form.cleaned_data["points"],
                 uses=form.cleaned_data["uses"],
+                host=form.cleaned_data.get("host"),
             )
         except RuleError as error:
             blame(form, error)

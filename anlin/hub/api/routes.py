@@ -16,6 +16,7 @@ from anlin.core.entities import Method
 from anlin.core.event import EventKind
 from anlin.hub.access import services as access
 from anlin.hub.access.models import AccessPoint, Credential, Portal, VisitorPass
+from anlin.hub.access.watch import UNTOLD
 from anlin.hub.api import schemas as s
 from anlin.hub.api.auth import RoleError, actor, roles
 from anlin.hub.audit.log import viewed
@@ -254,6 +255,7 @@ def list_events(
 ) -> dict[str, Any]:
     """List events after a position, in the order of the log."""
     found = Event.objects.filter(community=_community(request).pk, pk__gt=after)
+    found = found.exclude(kind=UNTOLD)
     if kind:
         found = found.filter(kind__in=[one.value for one in kind])
     events = list(found.order_by("pk")[:limit])

@@ -17,6 +17,9 @@ from anlin.hub.permissions import StaffRequest
 PAGE_SIZE = 40
 _VALUE_CHARS = 120
 _IN_THE_LINE_ALREADY = frozenset({"community_id", "created_at", "given_at", "issued_at"})
+_NOT_OF_THE_HOUSE = ("access.watchentry", "access.watchfeedback")
+"""That somebody is sought is no business of the property company."""
+
 READERS = (Role.MANAGER, Role.COMMITTEE, Role.AUDITOR)
 
 
@@ -25,6 +28,8 @@ READERS = (Role.MANAGER, Role.COMMITTEE, Role.AUDITOR)
 def changes(request: StaffRequest) -> HttpResponse:
     query = query_of(request)
     found = Change.objects.filter(community=request.staff.community)
+    if request.staff.role != Role.AUDITOR:
+        found = found.exclude(model__in=_NOT_OF_THE_HOUSE)
     if query:
         found = found.filter(
             Q(who__icontains=query)

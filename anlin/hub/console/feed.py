@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from anlin.core.event import EventKind
 from anlin.hub.access.models import AccessPoint
+from anlin.hub.access.watch import UNTOLD
 from anlin.hub.console.words import Tone
 from anlin.hub.events.models import Event
 from anlin.hub.events.rows import rows
@@ -22,10 +23,30 @@ PAGE_ROWS = 40
 CATCH_UP_ROWS = 100
 """What one answer carries after an outage; the page asks again until it is level."""
 
-ALARMS = frozenset({EventKind.DOOR_FORCED, EventKind.TAMPER, EventKind.FIRE_RELEASED})
+ALARMS = frozenset(
+    {EventKind.DOOR_FORCED, EventKind.TAMPER, EventKind.FIRE_RELEASED, EventKind.ARM_OFF}
+)
 WARNINGS = frozenset(
     {
+        # A warning and no alarm on purpose: whoever forces somebody may see this screen.
+        EventKind.DURESS,
+        EventKind.REPEATED_DENIALS,
+        EventKind.BOARD_DISAGREES,
+        EventKind.TAILGATING,
+        EventKind.ANTI_PASSBACK_NOTED,
         EventKind.DOOR_HELD,
+        EventKind.DOOR_PREALARM,
+        EventKind.MAINTENANCE_STARTED,
+        EventKind.VEHICLE_WAITING,
+        EventKind.VEHICLE_REVERSED,
+        EventKind.VEHICLE_FOLLOWED,
+        EventKind.VEHICLE_OVERSTAYED,
+        EventKind.LANE_BYPASSED,
+        EventKind.ARM_RAISED,
+        EventKind.ARM_STRUCK,
+        EventKind.ARM_STUCK,
+        EventKind.TABLE_BEHIND,
+        EventKind.TABLE_REFUSED,
         EventKind.DOOR_FOUND_OPEN,
         EventKind.LOCKDOWN_STARTED,
         EventKind.CONTACT_FAULT,
@@ -49,7 +70,10 @@ ROUTINE = frozenset(
         EventKind.PORTAL_LOCKED,
         EventKind.VEHICLE_ARRIVED,
         EventKind.VEHICLE_LEFT,
+        EventKind.VEHICLE_PASSED,
         EventKind.POLICY_APPLIED,
+        EventKind.TABLE_BEHIND,
+        EventKind.TABLE_HELD,
     }
 )
 """Said on request only: each follows from a line that is on the screen already."""
@@ -57,13 +81,19 @@ ROUTINE = frozenset(
 SHOWN: Mapping[str, frozenset[EventKind]] = {
     "": frozenset(EventKind) - ROUTINE,
     "people": PASSAGES,
-    "alarms": ALARMS | WARNINGS | {EventKind.ACCESS_DENIED},
+    "alarms": (ALARMS | WARNINGS | {EventKind.ACCESS_DENIED}) - ROUTINE,
     "all": frozenset(EventKind),
 }
 
 _ICONS: Mapping[str, str] = {
     EventKind.ACCESS_TAKEN: "exit_button",
     EventKind.ACCESS_NOT_TAKEN: "exit_button",
+    EventKind.DURESS: "shield",
+    EventKind.REPEATED_DENIALS: "cross",
+    EventKind.TAILGATING: "people",
+    EventKind.ANTI_PASSBACK_NOTED: "exit_button",
+    EventKind.MAINTENANCE_STARTED: "setup",
+    EventKind.MAINTENANCE_ENDED: "setup",
     EventKind.DOOR_HELD: "clock",
     EventKind.DOOR_PREALARM: "clock",
     EventKind.DOOR_FORCED: "alarm",
@@ -79,6 +109,20 @@ _ICONS: Mapping[str, str] = {
     EventKind.DOOR_FOUND_OPEN: "open",
     EventKind.VEHICLE_ARRIVED: "plate",
     EventKind.VEHICLE_LEFT: "plate",
+    EventKind.VEHICLE_WAITING: "clock",
+    EventKind.VEHICLE_PASSED: "plate",
+    EventKind.VEHICLE_REVERSED: "plate",
+    EventKind.VEHICLE_FOLLOWED: "plate",
+    EventKind.VEHICLE_OVERSTAYED: "clock",
+    EventKind.LANE_BYPASSED: "barrier",
+    EventKind.ARM_RAISED: "barrier",
+    EventKind.ARM_OFF: "barrier",
+    EventKind.ARM_RESTORED: "barrier",
+    EventKind.ARM_STRUCK: "barrier",
+    EventKind.ARM_STUCK: "barrier",
+    EventKind.TABLE_HELD: "check",
+    EventKind.TABLE_BEHIND: "people",
+    EventKind.TABLE_REFUSED: "people",
     EventKind.CAMERA_STATE: "camera",
     EventKind.DEVICE_OFFLINE: "cloud_off",
     EventKind.UPLINK_LOST: "cloud_off",
@@ -100,7 +144,7 @@ class Wanted:
     def events(self) -> QuerySet[Event]:
         """Select the events of this wish; order and bounds are the caller's."""
         kinds = SHOWN.get(self.show, SHOWN[""])
-        found = Event.objects.filter(community=self.community.pk)
+        found = Event.objects.filter(community=self.community.pk).exclude(kind=UNTOLD)
         if kinds != SHOWN["all"]:
             found = found.filter(kind__in=[kind.value for kind in kinds])
         if self.portal:

@@ -70,6 +70,11 @@ COMMAND: Mapping[str, Promise] = {
     CommandKind.LOCKDOWN: _("Lockdown"),
     CommandKind.LOCKDOWN_END: _("End lockdown"),
     CommandKind.FIRE_RESTORE: _("Restore after fire"),
+    CommandKind.HOLD_LOCKED: _("Keep locked"),
+    CommandKind.MAINTENANCE: _("Maintenance"),
+    CommandKind.MAINTENANCE_END: _("End maintenance"),
+    CommandKind.FORGIVE: _("Mark as left"),
+    CommandKind.PRESENT: _("Open by phone"),
 }
 
 CONTACT: Mapping[str, Promise] = {
@@ -87,12 +92,18 @@ CHECK: Mapping[str, Promise] = {
     "fresh": _("The read is fresh"),
     "lockdown": _("No lockdown is in force"),
     "method": _("This way of identifying is accepted here"),
+    "lockout": _("The keypad is not closed after wrong PINs"),
     "evidence": _("What the camera saw is good enough"),
     "pass": _("The QR pass holds"),
     "credential": _("The credential is known and in use"),
     "holder": _("The holder is active"),
+    "path": _("It is on the visitor's way to the host"),
     "rule": _("An access rule admits the holder now"),
+    "parking": _("The parking rule lets this vehicle in"),
+    "area": _("The area ahead has room, and is not entered twice"),
+    "interlock": _("The other door of the interlock is closed"),
     "assurance": _("It is sure enough for this point"),
+    "persons": _("Everybody who has to come along is there"),
 }
 
 
@@ -111,6 +122,12 @@ STATE: Mapping[str, StateWord] = {
     PortalState.RELEASED: StateWord(_("Released"), "open", Tone.GRANTED),
     PortalState.OPEN: StateWord(_("Standing open"), "open", Tone.GRANTED),
     PortalState.UNLOCKED: StateWord(_("Held unlocked"), "unlock", Tone.INFO),
+    PortalState.PREALARM: StateWord(
+        _("Open for long"),
+        "clock",
+        Tone.WARNING,
+        _("It warns at the door and raises an alarm soon. See who keeps it open."),
+    ),
     PortalState.HELD: StateWord(
         _("Open too long"),
         "clock",
@@ -122,6 +139,12 @@ STATE: Mapping[str, StateWord] = {
         "alarm",
         Tone.ALARM,
         _("Nobody was released. Look at the camera and send somebody now."),
+    ),
+    PortalState.MAINTENANCE: StateWord(
+        _("In maintenance"),
+        "setup",
+        Tone.WARNING,
+        _("Somebody works on it: it raises no alarms until the time shown, or until they end it."),
     ),
     PortalState.LOCKDOWN: StateWord(
         _("Lockdown"),
@@ -175,7 +198,14 @@ PLACES = (
     Place("people:holders", _("People"), "people", _DESK),
     Place("access:points", _("Doors"), "points", _TECH),
     Place("access:passes", _("Visitors"), "visits", _DESK),
-    Place("devices:nodes", _("Devices"), "nodes", _TECH - {Role.GUARD}),
+    Place("devices:nodes", _("Devices"), "nodes", _TECH - {Role.GUARD, Role.LIAISON}),
+    Place("setup:home", _("Set-up"), "setup", frozenset({Role.MANAGER, Role.INSTALLER})),
+    Place(
+        "watch:entries",
+        _("Watch entries"),
+        "eye",
+        frozenset({Role.LIAISON, Role.COMMITTEE, Role.AUDITOR}),
+    ),
     Place(
         "audit:changes",
         _("Changes"),

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from anlin.core.codec import to_data
+from anlin.core.entities import Device as CoreDevice
 from anlin.core.sync import (
     COMMAND_LIFE,
     VERSIONS_SPOKEN,
@@ -24,11 +25,13 @@ from anlin.core.sync import (
     Enrolled,
 )
 from anlin.core.sync import Command as CoreCommand
+from anlin.drivers.base import drivers
 from anlin.hub import vault
-from anlin.hub.access.models import Portal
+from anlin.hub.access.faults import named
+from anlin.hub.access.models import AccessPoint, Portal
 from anlin.hub.access.pins import share_pin_key
 from anlin.hub.access.policy import publish
-from anlin.hub.audit.log import Actor, changing, created, noted
+from anlin.hub.audit.log import Actor, changing, created, deleted, noted
 from anlin.hub.devices.models import Command, Device, Node
 from anlin.hub.errors import RuleError
 from anlin.hub.ids import random_text
@@ -166,18 +169,73 @@ def change_device(
     device: Device,
     by: Actor,
     *,
+    name: str | None = None,
     settings: Mapping[str, Any] | None = None,
     node: Node | None = None,
 ) -> None:
-    """Change a device's settings, or let another node drive it."""
+    """Change a device's name or settings, or let another node drive it.
+
+    Raises:
+        RuleError: no name.
+    """
     community = device.node.community
     with transaction.atomic():
         with changing(by, community, device, "change"):
+            if name is not None:
+                device.name = named(name)
             if settings is not None:
                 device.settings = dict(settings)
             if node is not None:
                 device.node = node
         publish(community, device=[device.pk])
+
+
+def remove_device(device: Device, by: Actor) -> None:
+    """Remove a device; its edge lets go of it, and it may not sign in at the broker any more."""
+    community, id_ = device.node.community, device.pk
+    had_password = bool(device.password_digest)
+    with transaction.atomic():
+        deleted(by, community, device, action="remove")
+        device.delete()
+        publish(community, device=[id_])
+        if had_password:
+            transaction.on_commit(write_broker_users)
+
+
+def refuse_device(
+    node: Node, driver: str, settings: Mapping[str, Any], device: Device | None = None
+) -> None:
+    """Refuse settings that the driver would not take, or that name what the node does not have.
+
+    Raises:
+        RuleError: the driver's own words, or the id that is not there.
+    """
+    made = drivers().get(driver)
+    if made is None:
+        raise RuleError(_("There is no driver %(name)s.") % {"name": driver[:40]}, "driver")
+    id_ = device.pk if device is not None else "d_new"
+    # An edge adds where pictures go; no device record has it.
+    core = CoreDevice(id_, "", node.pk, driver, {**settings, "media": "media"})
+    try:
+        served = made(core).serves()
+    except ValueError as error:
+        text = str(error).removeprefix(f"device {id_}: ")
+        raise RuleError(_("The driver refuses this: %(why)s") % {"why": text}) from error
+    portals = Portal.objects.filter(node=node).values_list("pk", flat=True)
+    points = AccessPoint.objects.filter(portal__node=node).values_list("pk", flat=True)
+    for kind, known in (("portals", set(portals)), ("points", set(points))):
+        missing = sorted(set(served.get(kind, ())) - {""} - known)
+        if missing:
+            raise RuleError(
+                _("%(what)s is not driven by the edge %(node)s; choose one that is.")
+                % {"what": _place_name(missing[0], node), "node": node.name}
+            )
+
+
+def _place_name(id_: str, node: Node) -> str:
+    portal = Portal.objects.filter(pk=id_, community=node.community_id).first()
+    point = AccessPoint.objects.filter(pk=id_, portal__community=node.community_id).first()
+    return str(portal or point or id_[:40])
 
 
 def new_device_password(device: Device, by: Actor) -> str:

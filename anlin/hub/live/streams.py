@@ -12,6 +12,7 @@ from django.utils import timezone, translation
 from anlin.core.codec import canonical_json
 from anlin.core.sync import BEAT_S, Beat, Command, Down, Snapshot, to_down
 from anlin.hub.access.policy import delta_for
+from anlin.hub.access.watch import UNTOLD
 from anlin.hub.devices import services as devices
 from anlin.hub.devices.models import Node
 from anlin.hub.events.models import Event
@@ -55,6 +56,7 @@ def _rows_after(
     community: str, position: int, kinds: Sequence[str], language: str
 ) -> list[tuple[int, bytes]]:
     events = Event.objects.filter(community=community, pk__gt=position).order_by("pk")
+    events = events.exclude(kind=UNTOLD)
     if kinds:
         events = events.filter(kind__in=kinds)
     with translation.override(language):

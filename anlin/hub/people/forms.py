@@ -156,6 +156,17 @@ class HolderForm(forms.Form):
         max_length=500,
         widget=forms.Textarea(attrs={"rows": 3}),
     )
+    needs_time = forms.BooleanField(
+        label=gettext_lazy("Needs time: wheelchair, pram, old age"),
+        required=False,
+        help_text=gettext_lazy("Doors stay unlocked and may stand open for longer."),
+    )
+    needs_escort = forms.BooleanField(
+        label=gettext_lazy("Is let in only together with an escort"),
+        required=False,
+        help_text=gettext_lazy("The escort shows a card or face first, then this person."),
+    )
+    can_escort = forms.BooleanField(label=gettext_lazy("May escort others"), required=False)
 
 
 class ConsentForm(forms.Form):
@@ -216,6 +227,22 @@ class CardForm(forms.Form):
             "required": gettext_lazy("Type the card's number, or hold it to a reader."),
             "max_length": gettext_lazy("A card number is 4 to 32 digits or letters A to F."),
         },
+    )
+
+
+class PinForm(forms.Form):
+    """A PIN, chosen or drawn."""
+
+    digits = forms.CharField(
+        label=gettext_lazy("PIN of the person's own choice"),
+        required=False,
+        max_length=12,
+        # As a password, so that no browser keeps it and nobody reads along.
+        widget=forms.PasswordInput(
+            attrs={"autocomplete": "new-password", "inputmode": "numeric", "class": "mono"}
+        ),
+        help_text=gettext_lazy("6 to 8 digits. Empty: one is drawn and shown once."),
+        error_messages={"max_length": gettext_lazy("A PIN has 6 to 8 digits.")},
     )
 
 

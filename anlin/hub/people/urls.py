@@ -20,6 +20,7 @@ urlpatterns = [
     ),
     path("holders/<str:holder_id>/card", views.add_card, name="add_card"),
     path("holders/<str:holder_id>/card/wait", views.wait_for_card, name="wait_for_card"),
+    path("holders/<str:holder_id>/pin", views.set_pin, name="set_pin"),
     path("holders/<str:holder_id>/plate", views.add_plate, name="add_plate"),
     re_path(
         r"^holders/(?P<holder_id>[^/]+)/(?P<action>suspend|resume|move-out)$",

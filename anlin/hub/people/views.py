@@ -19,7 +19,13 @@ from anlin.core.entities import HolderKind, Method, Status
 from anlin.core.event import EventKind
 from anlin.hub.access import services as access
 from anlin.hub.access.models import AccessPoint, AccessRule, Credential
-from anlin.hub.access.policy import STAFF, VISITORS, building_group, community_group
+from anlin.hub.access.policy import (
+    STAFF,
+    VISITORS,
+    building_group,
+    community_group,
+    way_to_host,
+)
 from anlin.hub.audit.log import Actor, viewed
 from anlin.hub.console import feed
 from anlin.hub.console.pages import DESK, MANAGE, attempt, blame, page, paged, query_of
@@ -32,6 +38,7 @@ from anlin.hub.people.forms import (
     ConsentForm,
     FaceForm,
     HolderForm,
+    PinForm,
     PlateForm,
     RegisterForm,
     ResidencyForm,
@@ -129,7 +136,7 @@ def holder(request: StaffRequest, holder_id: str) -> HttpResponse:
 @page(*MANAGE)
 def edit(request: StaffRequest, holder_id: str) -> HttpResponse:
     person = _holder(request, holder_id)
-    first = {name: getattr(person, name) for name in ("name", "phone", "greeting", "note")}
+    first = {name: getattr(person, name) for name in HolderForm.base_fields}
     form = HolderForm(request.POST if request.method == "POST" else None, initial=first)
     if form.is_valid():
         try:
@@ -294,6 +301,26 @@ def add_plate(request: StaffRequest, holder_id: str) -> HttpResponse:
     return _holder_page(request, person, plate_form=form)
 
 
+@require_POST
+@page(*MANAGE)
+def set_pin(request: StaffRequest, holder_id: str) -> HttpResponse:
+    """Set a PIN; it is in this answer only: not in an address, not in a message."""
+    person = _holder(request, holder_id)
+    form = PinForm(request.POST)
+    if form.is_valid():
+        given = "".join(form.cleaned_data["digits"].split())
+        try:
+            digits = access.set_pin(person, Actor.of(request), given)
+        except RuleError as error:
+            blame(form, error)
+        else:
+            context = {"holder": person, "digits": digits, "is_drawn": not given}
+            answer = render(request, "people/pin.html", context)
+            answer.headers["Cache-Control"] = "no-store"
+            return answer
+    return _holder_page(request, person, pin_form=form)
+
+
 @require_GET
 @page(*MANAGE)
 def wait_for_card(request: StaffRequest, holder_id: str) -> HttpResponse:
@@ -379,6 +406,7 @@ def _holder_page(
     *,
     card_form: CardForm | None = None,
     plate_form: PlateForm | None = None,
+    pin_form: PinForm | None = None,
     residency_form: ResidencyForm | None = None,
 ) -> HttpResponse:
     now = timezone.now()
@@ -407,12 +435,14 @@ def _holder_page(
         ],
         "card_form": card_form or CardForm(),
         "plate_form": plate_form or PlateForm(),
+        "pin_form": pin_form or PinForm(),
+        "has_pin": any(c.method == Method.PIN and c.status != Status.REVOKED for c in credentials),
         "residency_form": residency_form or ResidencyForm(community),
         "units": _units(community),
         "may_manage": request.staff.role in MANAGE,
         "now": now,
     }
-    is_fault = any(form is not None for form in (card_form, plate_form, residency_form))
+    is_fault = any(form is not None for form in (card_form, plate_form, pin_form, residency_form))
     return render(request, "people/holder.html", context, status=422 if is_fault else 200)
 
 
@@ -421,6 +451,7 @@ def _opens(person: Holder, now: datetime) -> list[dict[str, object]]:
     if person.status != HolderStatus.ACTIVE:
         return []
     groups: set[str] = set()
+    way = frozenset(way_to_host(person))
     for residency in person.residencies.filter(in_force(now)).select_related("unit"):
         groups |= {community_group(person.community_id), building_group(residency.unit.building_id)}
     if person.kind == HolderKind.STAFF:
@@ -439,6 +470,8 @@ def _opens(person: Holder, now: datetime) -> list[dict[str, object]]:
         if not groups & set(rule.groups):
             continue
         for point in rule.points.all():
+            if way and point.pk not in way:
+                continue
             row = opened.setdefault(point.pk, {"point": point, "schedules": set(), "always": False})
             if rule.schedule is None:
                 row["always"] = True

@@ -140,7 +140,7 @@ def masked_key(credential: Any) -> str:
     if credential.method == "plate":
         text = str(credential.key)
         return f"{text[:2]}·{text[2:]}" if len(text) >= 7 else text
-    if credential.method in ("face", "terminal_face"):
+    if credential.method in ("face", "terminal_face", "pin"):
         return ""
     return _("ends in %(end)s") % {"end": str(credential.key)[-4:]}
 

@@ -9,12 +9,15 @@ from django.test import Client
 from django.urls import reverse
 
 from anlin.core.event import EventKind
-from anlin.hub.console.tests.world import SignIn, World, make_world
+from anlin.hub.access import services as access
+from anlin.hub.console.tests.world import BY, SignIn, World, make_world
 
 pytestmark = pytest.mark.django_db(databases=["default", "events"])
 
 DESK = {"guo", "meng"}
-ALL = {"guo", "meng", "committee", "installer", "auditor"}
+ALL = {"guo", "meng", "committee", "installer", "auditor", "liaison"}
+BUILD = {"meng", "installer"}
+KNOW = {"committee", "auditor", "liaison"}
 
 PAGES = [
     ("console:live", "", DESK),
@@ -32,8 +35,31 @@ PAGES = [
     ("access:lockdown", "", DESK),
     ("access:passes", "", DESK),
     ("access:issue", "", DESK),
-    ("devices:nodes", "", ALL - {"guo"}),
+    ("devices:nodes", "", ALL - {"guo", "liaison"}),
     ("devices:create", "", {"meng", "installer"}),
+    ("setup:home", "", BUILD),
+    ("setup:homes", "", BUILD),
+    ("setup:areas", "", BUILD),
+    ("setup:new_area", "", BUILD),
+    ("setup:area", "area", BUILD),
+    ("setup:times", "", BUILD),
+    ("setup:new_schedule", "", BUILD),
+    ("setup:schedule", "schedule", BUILD),
+    ("setup:new_holidays", "", BUILD),
+    ("setup:holidays", "holidays", BUILD),
+    ("setup:portals", "", BUILD),
+    ("setup:new_portal", "", BUILD),
+    ("setup:portal", "portal", BUILD),
+    ("setup:new_point", "portal", BUILD),
+    ("setup:point", "point", BUILD),
+    ("setup:rules", "", BUILD),
+    ("setup:new_rule", "", BUILD),
+    ("setup:rule", "rule", BUILD),
+    ("setup:matrix", "", BUILD | {"committee", "auditor"}),
+    ("setup:new_device", "", BUILD),
+    ("setup:device", "device", BUILD),
+    ("watch:entries", "", KNOW),
+    ("watch:propose", "", {"liaison"}),
     ("audit:changes", "", {"meng", "committee", "auditor"}),
     ("audit:looks", "", {"meng", "auditor"}),
 ]
@@ -47,16 +73,48 @@ ACTIONS = [
     ("access:change_credential", "revoke", {"meng"}),
     ("access:change_credential", "resume", {"meng"}),
     ("devices:renew", "node", {"meng", "installer"}),
+    ("people:set_pin", "holder", {"meng"}),
+    ("setup:cars", "unit", BUILD),
+    ("setup:remove_area", "area", BUILD),
+    ("setup:remove_schedule", "schedule", BUILD),
+    ("setup:remove_holidays", "holidays", BUILD),
+    ("setup:remove_portal", "portal", BUILD),
+    ("setup:remove_point", "point", BUILD),
+    ("setup:remove_rule", "rule", BUILD),
+    ("setup:device_password", "device", BUILD),
+    ("setup:remove_device", "device", BUILD),
 ]
+
+
+def _made(world: World, what: str) -> str:
+    """Give the id of a record that the world has none of, made once."""
+    community = world.community
+    match what:
+        case "area":
+            area = community.areas.first() or access.add_area(community, "小区", BY)
+            return area.pk
+        case "schedule":
+            found = community.schedules.first()
+            return (found or access.add_schedule(community, "夜间", BY)).pk
+        case _:
+            table = community.holiday_tables.first()
+            return (table or access.add_holidays(community, "节假日", [], BY)).pk
 
 
 def address(world: World, name: str, on: str) -> str:
     lin = world.people["lin"]
     arguments = {
-        "": [],
+        "": list[str](),
         "holder": [lin.pk],
         "portal": [world.portals["east"].pk],
         "node": [world.node.pk],
+        "point": [world.points["east"].pk],
+        "device": [world.camera.pk],
+        "rule": [world.community.rules.order_by("pk")[0].pk],
+        "unit": [lin.residencies.get().unit_id],
+        "area": [_made(world, "area")],
+        "schedule": [_made(world, "schedule")],
+        "holidays": [_made(world, "holidays")],
         "lost": [lin.credentials.filter(method="card").get().pk, "lost"],
         "revoke": [lin.credentials.filter(method="card").get().pk, "revoke"],
         "resume": [lin.credentials.filter(method="card").get().pk, "resume"],

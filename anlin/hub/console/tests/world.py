@@ -185,6 +185,7 @@ def make_world(name: str = "天宝绿洲") -> World:
         ("committee", "业委会", Role.COMMITTEE),
         ("installer", "安装", Role.INSTALLER),
         ("auditor", "审计", Role.AUDITOR),
+        ("liaison", "联络", Role.LIAISON),
     ):
         username = user if name == "天宝绿洲" else f"{user}-{community.pk}"
         world.staff[user], world.passwords[user] = people.add_staff(
