@@ -141,8 +141,8 @@ def _request(
         waited = timedelta(seconds=SECONDS_WAITED)
         first = FirstFactor(holder.id, Method.PIN, 1, at - waited)
     mode = dice.choices((Mode.NORMAL, Mode.LOCKDOWN, Mode.FIRE), (985, 10, 5))[0]
-    uses = {leave.id: dice.randrange(2)} if leave is not None else {}
-    state = State(mode, uses, first, records=dice.random() < 0.995)
+    used = dice.randrange(2) if leave is not None else 0
+    state = State(mode, used, first, records=dice.random() < 0.995)
     return Request(
         presentation,
         state,
@@ -356,7 +356,7 @@ def _for_cedar(presentation: Presentation, state: State, at: datetime) -> dict[s
             "until": int((leave.not_after + PASS_SKEW).timestamp()),
             "points": list(leave.points),
             "uses": leave.uses,
-            "used": state.pass_uses.get(leave.id, 0),
+            "used": state.pass_used,
         }
     return {
         "principal": who,
@@ -515,7 +515,7 @@ def _casbin_pass(leave: Pass | None, state: State) -> Any:
         ends=(leave.not_after + PASS_SKEW).timestamp(),
         points=leave.points,
         uses=leave.uses,
-        used=state.pass_uses.get(leave.id, 0),
+        used=state.pass_used,
     )
 
 
