@@ -4,7 +4,7 @@ Written from the packet layouts of the `uhppoted` package (64 bytes, 0x17, the f
 serial number; numbers little-endian, dates in BCD); the package's own client is what it is
 tested with. It decides by its own cards and time profiles, as a board does when nobody listens.
 
-    python -m anlin.sim.uhppote_board --boards 200      prints one JSON line, {serial: port}
+    python -m anlin.sim.uhppote_board --boards 200      prints boards_ready {serial: port}
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import cast
 
 PACKET_BYTES = 64
@@ -495,11 +496,10 @@ def _minute(data: bytes, offset: int) -> int:
     return int(text[:2]) * 60 + int(text[2:])
 
 
-async def _serve(boards: list[Board]) -> None:
+async def _serve(boards: list[Board], tell: Callable[[str], None]) -> None:
     for board in boards:
         await board.start()
-    sys.stdout.write(json.dumps({board.serial: board.port for board in boards}) + "\n")
-    sys.stdout.flush()
+    tell(json.dumps({board.serial: board.port for board in boards}))
     await asyncio.Event().wait()
 
 
@@ -509,13 +509,21 @@ def main() -> None:
     parser.add_argument("--boards", type=int, default=1)
     parser.add_argument("--first-serial", type=int, default=425_000_001)
     parser.add_argument("--capacity", type=int, default=40_000)
+    parser.add_argument("--ports", type=Path, help="a file to write {serial: port} to")
     chosen = parser.parse_args()
     boards = [
         Board(chosen.first_serial + number, capacity=chosen.capacity)
         for number in range(chosen.boards)
     ]
+
+    def tell(ports: str) -> None:
+        if chosen.ports is not None:
+            chosen.ports.write_text(ports)
+        sys.stdout.write(f"boards_ready {ports}\n")
+        sys.stdout.flush()
+
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(boards))
+        asyncio.run(_serve(boards, tell))
 
 
 if __name__ == "__main__":

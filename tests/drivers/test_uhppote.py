@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anlin.core.board import Row, Table, digest
@@ -143,6 +143,7 @@ def test_schedules_become_chains_of_profiles(periods: list[Period], text: str) -
         assert tuple(times_from(text)) == chain
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     st.lists(
         st.builds(
