@@ -13,6 +13,7 @@ from rich.console import Console
 
 from anlin import __version__, up
 from anlin.edge.cli import app as records
+from anlin.edge.osdp_cli import app as osdp
 from anlin.vision.cli import app as models
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(records)
+app.add_typer(osdp, name="osdp", help="OSDP readers: give one a key of its own.")
 app.add_typer(models, name="models", help="The model files that cameras use.")
 
 Home = Annotated[

@@ -230,12 +230,10 @@ class Desk:
             "age_s": presentation.age_s or None,
             "offline": not self.is_online,
             "passback": True if decision.is_passback else None,
-            **to_data(presentation.evidence),
+            **_told(presentation.evidence, device.NO_EVIDENCE),
             **{key: value for key, value in report.detail.items() if key != "seen_ms"},
         }
-        state = to_data(judged.state)
-        usual = to_data(NORMAL)
-        data["state"] = {key: value for key, value in state.items() if usual.get(key) != value}
+        data["state"] = _told(judged.state, NORMAL)
         if decision.is_granted and timedelta(seconds=presentation.age_s) <= STALE_AFTER:
             # Who pressed the exit button long ago has pressed it again, or has left.
             data["release"] = secrets.token_hex(8)
@@ -453,6 +451,14 @@ class Desk:
             judged.holder,
             credential,
         )
+
+
+def _told(value: Any, usual: Any) -> dict[str, Any]:
+    """Give as JSON data the fields of a dataclass that are not as usual."""
+    if value is usual:
+        return {}
+    pairs = ((name, getattr(value, name)) for name in value.__slots__)
+    return {name: to_data(item) for name, item in pairs if item != getattr(usual, name)}
 
 
 def _pending(

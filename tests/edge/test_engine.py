@@ -61,7 +61,7 @@ async def test_lin_is_let_in_once_it_is_durable(site: Site) -> None:
     [
         ({"value": "FFFF"}, "credential_unknown", "未获授权,请联系物业或保安"),
         ({"value": "04778899"}, "residency_ended", "权限已到期,请联系物业"),
-        ({"point": "door-1-in"}, "second_factor_required", "请再刷卡验证"),
+        ({"point": "door-1-in"}, "second_factor_required", "请再用第二种方式验证"),
         ({"point": "nowhere"}, "unknown_access_point", "未获授权,请联系物业或保安"),
         ({"method": Method.PIN}, "method_not_accepted", "未获授权,请联系物业或保安"),
         ({"method": Method.QR, "value": "ANLIN1.x"}, "pass_invalid", "二维码无效"),
