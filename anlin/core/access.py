@@ -322,7 +322,7 @@ def _judge(policy: Policy, presentation: Presentation, state: State, at: datetim
     elif method is _QR:
         reason = _pass_fault(policy, presentation, state, at)
     if reason is None and credential is None and method is _PLATE:
-        reason = _outsider(policy, point, presentation, state)
+        reason = _outsider(policy, point, presentation, state, at)
     if reason is None:
         reason = _credential_fault(credential, method, at) or _holder_fault(
             holder, presentation.leave, at
@@ -349,7 +349,7 @@ def _judge(policy: Policy, presentation: Presentation, state: State, at: datetim
     if level < level_wanted(policy, point, at):
         return Reason.SECOND_FACTOR_REQUIRED, credential, holder, rule, level, is_passback
     if point.persons > 1 or (holder is not None and holder.needs_escort):
-        alone = _alone(point, holder, state, at)
+        alone = _alone(policy, holder, state, at)
         if alone is not None:
             return alone, credential, holder, rule, level, is_passback
     return _GRANTED, credential, holder, rule, level, is_passback
@@ -481,8 +481,7 @@ def _is_home(policy: Policy, leave: Pass, point: str) -> bool:
     named = leave.points or sorted(
         id_ for id_, place in policy.points.items() if _QR in place.methods
     )
-    nodes = [_node_of(policy, id_) for id_ in named]
-    return len(set(nodes)) <= 1 or nodes[0] == _node_of(policy, point)
+    return _node_of(policy, named[0]) == _node_of(policy, point)
 
 
 def _node_of(policy: Policy, point: str) -> str | None:
@@ -497,7 +496,7 @@ def subject_of(method: Method, value: str, holder: str | None) -> str | None:
 
 
 def _outsider(
-    policy: Policy, point: AccessPoint, presentation: Presentation, state: State
+    policy: Policy, point: AccessPoint, presentation: Presentation, state: State, at: datetime
 ) -> Reason | None:
     """Judge a car that nobody has registered, by the community's own parking rule."""
     parking = policy.parking.get(point.area_to or "")
@@ -505,13 +504,15 @@ def _outsider(
         return None
     if parking.emergency_enters and is_emergency(presentation.value):
         return Reason.EMERGENCY_VEHICLE
-    if parking.outsiders is not Outsiders.ADMIT or point.level > 1:
+    is_one_plate_enough = point.persons <= 1 and level_wanted(policy, point, at) <= 1
+    if parking.outsiders is not Outsiders.ADMIT or not is_one_plate_enough:
         return None
-    place = state.place
-    if place is not None and place.area == point.area_to:
+    is_inside = state.place is not None and state.place.area == parking.id
+    # Of a shared area another edge may have let it out; this one has not seen that.
+    if is_inside and not policy.is_shared(parking.id):
         return Reason.VEHICLE_ALREADY_INSIDE
-    area = policy.areas.get(point.area_to or "")
-    if area is not None and 0 < area.capacity <= state.inside:
+    area = policy.areas.get(parking.id)
+    if area is not None and 0 < area.capacity <= state.inside and not is_inside:
         return Reason.AREA_FULL
     return Reason.INTERLOCKED if state.blocked_by is not None else Reason.TEMPORARY_VEHICLE
 
@@ -583,20 +584,23 @@ def level_wanted(policy: Policy, point: AccessPoint, at: datetime) -> int:
     return wanted
 
 
-def _alone(point: AccessPoint, holder: Holder | None, state: State, at: datetime) -> Reason | None:
+def _alone(policy: Policy, holder: Holder | None, state: State, at: datetime) -> Reason | None:
     """Say who has to come along, or None where they are there."""
     companion = state.companion
-    is_with = (
-        companion is not None
-        and holder is not None
-        and companion.holder != holder.id
-        and timedelta(0) <= at - companion.at <= SECOND_FACTOR_WAIT
-    )
-    if holder is not None and holder.needs_escort:
-        if not (is_with and companion is not None and companion.can_escort):
-            return Reason.ESCORT_REQUIRED
-        return None
-    return None if is_with else Reason.SECOND_PERSON_REQUIRED
+    if (
+        companion is None
+        or holder is None
+        or companion.holder == holder.id
+        or not timedelta(0) <= at - companion.at <= SECOND_FACTOR_WAIT
+    ):
+        is_led = holder is not None and holder.needs_escort
+        return Reason.ESCORT_REQUIRED if is_led else Reason.SECOND_PERSON_REQUIRED
+    if holder.needs_escort:
+        return None if companion.can_escort else Reason.ESCORT_REQUIRED
+    other = policy.holders.get(companion.holder)
+    # Whoever needs an escort must not come in as somebody else's second person.
+    is_led_in = other is not None and other.needs_escort and not holder.can_escort
+    return Reason.ESCORT_REQUIRED if is_led_in else None
 
 
 def _credential_fault(credential: Credential | None, method: Method, at: datetime) -> Reason | None:

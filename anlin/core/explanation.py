@@ -70,6 +70,23 @@ class _Case:
     def point(self) -> AccessPoint | None:
         return self.policy.points.get(self.presentation.point)
 
+    @property
+    def is_outsider(self) -> bool:
+        """Whether the parking rule for unregistered cars spoke, in place of an access rule."""
+        reason, is_plate = self.decision.reason, self.presentation.method is Method.PLATE
+        return is_plate and self.decision.credential is None and reason in _OF_OUTSIDERS
+
+
+_OF_OUTSIDERS = frozenset(
+    {
+        Reason.EMERGENCY_VEHICLE,
+        Reason.TEMPORARY_VEHICLE,
+        Reason.VEHICLE_ALREADY_INSIDE,
+        Reason.AREA_FULL,
+        Reason.INTERLOCKED,
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -117,8 +134,8 @@ def _saw_pass(case: _Case) -> str:
 def _saw_credential(case: _Case) -> str:
     if case.presentation.method is Method.QR:
         return "the pass itself"
-    if case.decision.reason in (Reason.EMERGENCY_VEHICLE, Reason.TEMPORARY_VEHICLE):
-        return f"{case.presentation.value} is not registered; admitted by the parking rule"
+    if case.is_outsider:
+        return f"{case.presentation.value} is not registered; judged by the parking rule"
     credential = case.policy.credentials.get(case.decision.credential or "")
     if credential is None:
         return f"this {case.presentation.method} is not registered"
@@ -126,6 +143,8 @@ def _saw_credential(case: _Case) -> str:
 
 
 def _saw_holder(case: _Case) -> str:
+    if case.is_outsider:
+        return "nobody whom we know"
     holder = case.policy.holders.get(case.decision.holder or "")
     if holder is not None:
         return f"{holder.id}, {holder.status}, {_span(holder)}"
@@ -134,6 +153,8 @@ def _saw_holder(case: _Case) -> str:
 
 
 def _saw_rule(case: _Case) -> str:
+    if case.is_outsider:
+        return "the parking rule"
     rule = case.policy.rules.get(case.decision.rule or "")
     if rule is not None:
         return rule.name

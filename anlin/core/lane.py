@@ -15,6 +15,7 @@ operator, schedule, credential, as in `core.portal`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -114,7 +115,8 @@ class Status:
     `approach`, `under` and `arm` are None until they have been read. `crossing` is the grant of
     the car now under the arm, if it has one; `from_inside` whether it came onto the loop there
     without the approach, `reached_approach` whether it then went on to it. `gone_at` is when a
-    car that left the approach will have backed away.
+    car that left the approach will have backed away. `is_ours_to_lower` stands while an arm
+    without a loop below, raised for good, waits for its cars.
     """
 
     approach: bool | None = None
@@ -131,6 +133,7 @@ class Status:
     reached_approach: bool = False
     gone_at: datetime | None = None
     commanded_up: bool = False
+    is_ours_to_lower: bool = False
     moved_at: datetime | None = None
     is_off: bool = False
     is_stuck: bool = False
@@ -144,6 +147,7 @@ class Status:
     maintenance_until: datetime | None = None
     maintenance_by: str = ""
     scheduled: bool = False
+    awaits_person: bool = False
 
     @property
     def holds_unlocked(self) -> Cause | None:
@@ -154,7 +158,7 @@ class Status:
             return None
         if self.override_until is not None:
             return None if self.override_locked else Cause.OPERATOR
-        return Cause.SCHEDULE if self.scheduled else None
+        return Cause.SCHEDULE if self.scheduled and not self.awaits_person else None
 
     @property
     def is_in_maintenance(self) -> bool:
@@ -219,10 +223,9 @@ def step(portal: Portal, status: Status, given: Input, at: datetime) -> Step:
         case Override():
             after, effects = _override(due, given, at)
         case Maintenance():
-            after, effects = _maintain(due, given)
+            after, effects = _maintain(due, given, at)
         case ScheduleRead():
-            wanted = replace(due, scheduled=given.is_active)
-            after, effects = _hold(due, wanted, at, by="schedule")
+            after, effects = _schedule(portal, due, given.is_active, at)
         case Tick():  # pragma: no branch  (there is no other input)
             after, effects = due, ()
     return after, late + effects
@@ -268,19 +271,18 @@ def _timers(status: Status, at: datetime) -> Step:
         status, done = _hold(status, ended, at, by="expiry")
         effects += done
     if status.maintenance_until is not None and at >= status.maintenance_until:
-        status = replace(status, maintenance_until=None, maintenance_by="", moved_at=at)
-        effects.append(_happened(EventKind.MAINTENANCE_ENDED, by="expiry"))
+        status, done = _end_maintenance(status, at, by="expiry")
+        effects += done
+    # A car between the loops is on its way: only once it has backed away is its grant too late.
+    if status.gone_at is not None and at >= status.gone_at:
+        status, done = _backed_away(replace(status, gone_at=None), at)
+        effects += done
     late = [waiting for waiting in status.queue if at >= waiting.until]
     if late:
         kept = tuple(waiting for waiting in status.queue if at < waiting.until)
         status = replace(status, queue=kept)
-        effects += [
-            _happened(EventKind.ACCESS_NOT_TAKEN, release=waiting.grant.id) for waiting in late
-        ]
+        effects += _not_taken(late)
         status, done = _lower(status, at)
-        effects += done
-    if status.gone_at is not None and at >= status.gone_at:
-        status, done = _backed_away(replace(status, gone_at=None), at)
         effects += done
     since = status.approach_since
     if _is_unattended(status) and since is not None and at >= since + WAITING_AFTER:
@@ -295,7 +297,7 @@ def _timers(status: Status, at: datetime) -> Step:
 
 
 def _granted(portal: Portal, status: Status, grant: Granted, at: datetime) -> Step:
-    if status.lockdown and grant.cause is Cause.OPERATOR:
+    if status.lockdown and not status.fire_latched and grant.cause is Cause.OPERATOR:
         return status, ()
     until = at + timedelta(seconds=portal.grant_s + portal.entry_s)
     status = replace(status, is_seen=True)
@@ -321,14 +323,15 @@ def _commanded(status: Status, at: datetime, *, up: bool) -> Status:
     return replace(status, commanded_up=up, moved_at=at)
 
 
-def _lower(status: Status, at: datetime, *, is_hold_over: bool = False) -> Step:
+def _lower(status: Status, at: datetime) -> Step:
     """Bring the arm down unless something holds it up, waits for it, or may be under it."""
     is_wanted_up = status.holds_unlocked is not None or status.queue or status.is_crossing
     if is_wanted_up or status.under or status.gone_at is not None:
         return status, ()
-    # Without a loop below, only what we raised for good is ours to lower.
-    lock = (Lock(),) if status.under is not None or is_hold_over else ()
-    return _commanded(status, at, up=False), lock
+    if status.under is None and not status.is_ours_to_lower:
+        # Without a loop below, the machine lowers what it raised for a time, in its own time.
+        return replace(status, commanded_up=False, moved_at=None), ()
+    return _commanded(replace(status, is_ours_to_lower=False), at, up=False), (Lock(),)
 
 
 def _approach(status: Status, is_occupied: bool, at: datetime) -> Step:
@@ -353,13 +356,27 @@ def _approach(status: Status, is_occupied: bool, at: datetime) -> Step:
         # No loop below the arm: a car with a grant that leaves the approach has driven in.
         after, taken = _infer_taken(after, at, "approach")
         return after, (*left, *taken)
-    return replace(after, gone_at=at + GONE_AFTER), left
+    gone_at = at + GONE_AFTER
+    first = after.queue[0]
+    first = replace(first, until=max(first.until, gone_at))
+    return replace(after, gone_at=gone_at, queue=(first, *after.queue[1:])), left
 
 
 def _infer_taken(status: Status, at: datetime, by: str) -> Step:
-    taken = _happened(EventKind.ACCESS_TAKEN, release=status.queue[0].grant.id, inferred_from=by)
-    after, done = _lower(replace(status, queue=status.queue[1:]), at)
-    return after, (taken, *done)
+    grant = status.queue[0].grant
+    taken = _happened(EventKind.ACCESS_TAKEN, release=grant.id, inferred_from=by)
+    after, unlocked = _person_came(replace(status, queue=status.queue[1:]), grant, at)
+    after, done = _lower(after, at)
+    return after, (taken, *unlocked, *done)
+
+
+def _person_came(status: Status, grant: Granted, at: datetime) -> Step:
+    """Let the schedule hold the arm up from the first valid car on, where it waits for one."""
+    is_first = status.scheduled and status.awaits_person and grant.cause is Cause.DECISION
+    # Fire lets everybody through, so whoever came by it has proven nothing.
+    if not is_first or status.fire_latched:
+        return status, ()
+    return _hold(status, replace(status, awaits_person=False), at, by="schedule")
 
 
 def _backed_away(status: Status, at: datetime) -> Step:
@@ -405,12 +422,18 @@ def _leaves(portal: Portal, status: Status, at: datetime) -> Step:
     grant = status.crossing
     queue = status.queue
     stayed = status.approach_since is not None and status.approach_since <= since
+    more: tuple[Effect, ...] = ()
+    came: Granted | None = None
     if grant is not None and is_short and stayed:
         # Something small slipped in before the car that the arm was raised for.
-        until = at + timedelta(seconds=portal.grant_s + portal.entry_s)
-        queue = (Waiting(grant, until), *queue)
         what = _happened(EventKind.LANE_BYPASSED, seconds=seconds, is_short=True)
+        until = at + timedelta(seconds=portal.grant_s + portal.entry_s)
+        again: tuple[Waiting, ...] = (Waiting(grant, until),)
+        if status.lockdown and not status.fire_latched and grant.cause is not Cause.EXIT:
+            more, again = _not_taken(again), ()
+        queue = (*again, *queue)
     elif grant is not None:
+        came = grant
         what = _happened(EventKind.ACCESS_TAKEN, release=grant.id, seconds=seconds)
     elif status.holds_unlocked is not None or status.is_in_maintenance:
         what = _happened(EventKind.VEHICLE_PASSED, seconds=seconds)
@@ -429,8 +452,10 @@ def _leaves(portal: Portal, status: Status, at: datetime) -> Step:
         from_inside=False,
         reached_approach=False,
     )
+    if came is not None:
+        status, more = _person_came(status, came, at)
     after, done = _lower(status, at)
-    return after, (what, *done)
+    return after, (what, *more, *done)
 
 
 def _arm(status: Status, position: ArmPosition, at: datetime) -> Step:
@@ -492,17 +517,19 @@ def _lockdown(status: Status, given: Lockdown, at: datetime) -> Step:
         return status, ()
     wanted = replace(status, lockdown=given.is_active)
     after, effects = _hold(status, wanted, at, by=given.by)
-    if given.is_active and after.queue and not after.fire_latched:
-        dropped = _not_taken(after)
-        after, done = _lower(replace(after, queue=()), at)
-        effects = (*effects, *dropped, *done)
+    dropped = tuple(item for item in after.queue if item.grant.cause is not Cause.EXIT)
+    if given.is_active and dropped and not after.fire_latched:
+        # Nobody is shut in: the grants of the way out wait on.
+        kept = tuple(item for item in after.queue if item.grant.cause is Cause.EXIT)
+        after, done = _lower(replace(after, queue=kept), at)
+        effects = (*effects, *_not_taken(dropped), *done)
     kind = EventKind.LOCKDOWN_STARTED if given.is_active else EventKind.LOCKDOWN_ENDED
     return after, (*effects, _happened(kind, by=given.by))
 
 
-def _not_taken(status: Status) -> tuple[Effect, ...]:
+def _not_taken(grants: Iterable[Waiting]) -> tuple[Effect, ...]:
     return tuple(
-        _happened(EventKind.ACCESS_NOT_TAKEN, release=waiting.grant.id) for waiting in status.queue
+        _happened(EventKind.ACCESS_NOT_TAKEN, release=waiting.grant.id) for waiting in grants
     )
 
 
@@ -517,12 +544,9 @@ def _override(status: Status, given: Override, at: datetime) -> Step:
     return _hold(status, wanted, at, by=given.by)
 
 
-def _maintain(status: Status, given: Maintenance) -> Step:
-    if given.until is None:
-        if status.maintenance_until is None:
-            return status, ()
-        after = replace(status, maintenance_until=None, maintenance_by="")
-        return after, (_happened(EventKind.MAINTENANCE_ENDED, by=given.by),)
+def _maintain(status: Status, given: Maintenance, at: datetime) -> Step:
+    if given.until is None or given.until <= at:
+        return _end_maintenance(status, at, by=given.by)
     after = replace(
         status,
         maintenance_until=given.until,
@@ -534,6 +558,22 @@ def _maintain(status: Status, given: Maintenance) -> Step:
     return after, (Happened(EventKind.MAINTENANCE_STARTED, data),)
 
 
+def _end_maintenance(status: Status, at: datetime, *, by: str) -> Step:
+    """Take up the watch again; an arm that is not where it should be has its full time."""
+    if status.maintenance_until is None:
+        return status, ()
+    after = replace(status, maintenance_until=None, maintenance_by="", moved_at=at)
+    return after, (_happened(EventKind.MAINTENANCE_ENDED, by=by),)
+
+
+def _schedule(portal: Portal, status: Status, is_active: bool, at: datetime) -> Step:
+    awaits = is_active and portal.needs_first_person
+    if is_active and status.scheduled:
+        awaits = awaits and status.awaits_person
+    wanted = replace(status, scheduled=is_active, awaits_person=awaits)
+    return _hold(status, wanted, at, by="schedule")
+
+
 def _hold(before: Status, after: Status, at: datetime, *, by: str) -> Step:
     """Raise or lower as what holds the arm up changes; never onto a car."""
     was, now = before.holds_unlocked, after.holds_unlocked
@@ -542,5 +582,5 @@ def _hold(before: Status, after: Status, at: datetime, *, by: str) -> Step:
     if now is not None:
         unlocked = _happened(EventKind.PORTAL_UNLOCKED, cause=now.value, by=by)
         return _commanded(after, at, up=True), (Unlock(None, now), unlocked)
-    after, lowered = _lower(after, at, is_hold_over=True)
+    after, lowered = _lower(replace(after, is_ours_to_lower=True), at)
     return after, (_happened(EventKind.PORTAL_LOCKED, by=by), *lowered)

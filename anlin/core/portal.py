@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from anlin.core.device import ContactLevel
@@ -178,7 +178,10 @@ Effect = Unlock | Lock | Beep | Happened
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything a portal remembers. Start from `Status()`: nothing known, nothing released."""
+    """Everything a portal remembers. Start from `Status()`: nothing known, nothing released.
+
+    `allowed` persons may pass in this opening, or without a leaf until `allowed_until`.
+    """
 
     contact: ContactLevel | None = None
     fire: bool = False
@@ -197,6 +200,7 @@ class Status:
     closed_at: datetime | None = None
     relock_at: datetime | None = None
     allowed: int = 0
+    allowed_until: datetime | None = None
     passed: int = 0
     is_extended: bool = False
     suspect_at: datetime | None = None
@@ -296,6 +300,7 @@ def next_deadline(portal: Portal, status: Status) -> datetime | None:
         status.override_until,
         status.maintenance_until,
         status.relock_at,
+        status.allowed_until,
     ]
     if status.suspect_at is not None:
         times.append(status.suspect_at + timedelta(seconds=portal.debounce_s))
@@ -325,6 +330,8 @@ def _timers(portal: Portal, status: Status, at: datetime) -> Step:
         status = replace(status, grant=None, grant_until=None)
         if status.holds_unlocked is None and not status.is_open:
             effects.append(Lock())
+    if status.allowed_until is not None and at >= status.allowed_until:
+        status = replace(status, allowed=0, allowed_until=None)
     if status.suspect_at is not None and at >= status.suspect_at + timedelta(
         seconds=portal.debounce_s
     ):
@@ -354,14 +361,12 @@ def _held_at(portal: Portal, status: Status) -> datetime:
 
 
 def _prealarm_at(portal: Portal, status: Status) -> datetime:
-    return max(
-        _held_at(portal, status) - timedelta(seconds=portal.prealarm_s),
-        status.opened_at or datetime.min.replace(tzinfo=UTC),
-    )
+    warning_s = min(portal.prealarm_s, _held_s(portal, status))
+    return _held_at(portal, status) - timedelta(seconds=warning_s)
 
 
 def _granted(portal: Portal, status: Status, grant: Granted, at: datetime) -> Step:
-    if status.lockdown and grant.cause is Cause.OPERATOR:
+    if status.lockdown and not status.fire_latched and grant.cause is Cause.OPERATOR:
         return status, ()
     is_exit = grant.cause is Cause.EXIT
     if is_exit and _is_echo(portal, status, at):
@@ -408,7 +413,9 @@ def _is_echo(portal: Portal, status: Status, at: datetime) -> bool:
 
 def _person_came(status: Status, grant: Granted, at: datetime) -> Step:
     """Let the schedule unlock from the first valid person on, where the portal waits for one."""
-    if not (status.scheduled and status.awaits_person and grant.cause is Cause.DECISION):
+    is_first = status.scheduled and status.awaits_person and grant.cause is Cause.DECISION
+    # Fire lets everybody through, so whoever came by it has proven nothing.
+    if not is_first or status.fire_latched:
         return status, ()
     return _hold(status, replace(status, awaits_person=False), at, by="schedule")
 
@@ -420,6 +427,13 @@ def _unsettled(status: Status) -> tuple[Effect, ...]:
     return (Happened(EventKind.ACCESS_NOT_TAKEN, {"release": status.grant.id}),)
 
 
+def _overtaken(status: Status) -> Step:
+    """Take back a grant that was waiting, but none of the way out: nobody is shut in."""
+    if status.grant is None or status.grant.cause is Cause.EXIT:
+        return status, ()
+    return replace(status, grant=None, grant_until=None), _unsettled(status)
+
+
 def _contact(portal: Portal, status: Status, level: ContactLevel, at: datetime) -> Step:
     before = status.contact
     if level is before:
@@ -427,6 +441,9 @@ def _contact(portal: Portal, status: Status, level: ContactLevel, at: datetime) 
     effects: list[Effect] = []
     if status.has_contact_fault:
         effects.append(Happened(EventKind.CONTACT_FAULT_CLEARED))
+    if before is None and status.holds_unlocked is not None:
+        # Just started: what held the portal in the last life holds it still.
+        effects.append(Unlock(None, status.holds_unlocked))
     status = replace(status, contact=level)
     if level in (ContactLevel.SHORT, ContactLevel.CUT):
         effects.append(Happened(EventKind.CONTACT_FAULT, {"level": level.value}))
@@ -434,7 +451,7 @@ def _contact(portal: Portal, status: Status, level: ContactLevel, at: datetime) 
     if level is ContactLevel.OPEN:
         status, opened = _opened(portal, status, before, at)
     else:
-        status, opened = _closed(status, before, at)
+        status, opened = _closed(status, at)
     return status, (*effects, *opened)
 
 
@@ -478,30 +495,38 @@ def _taken(status: Status, at: datetime) -> Step:
 def _passed(status: Status, given: Passed, at: datetime) -> Step:
     """Count persons against grants. A turnstile has no leaf: there a passage is the opening.
 
-    Who leaves needs no leave, so only those who walk in are counted.
+    Who leaves needs no leave, so only those who walk in are counted, and nobody is while
+    something holds the portal unlocked.
     """
-    if status.holds_unlocked is not None or given.persons < 1:
+    if given.persons < 1:
         return status, ()
     effects: tuple[Effect, ...] = ()
-    grant = status.grant
+    grant, until = status.grant, status.grant_until
     if grant is not None and not status.is_open and (grant.cause is Cause.EXIT) == given.is_out:
         status, effects = _taken(status, at)
-    if given.is_out or status.is_in_maintenance:
-        return (status if status.is_open else replace(status, is_authorised=False)), effects
-    passed = status.passed + given.persons
+        status = replace(status, allowed_until=until)
+    is_counted = not (given.is_out or status.is_in_maintenance or status.holds_unlocked)
+    passed = status.passed + (given.persons if is_counted else 0)
     too_many = passed - max(status.allowed, status.passed)
     if too_many > 0:
         data = {"persons": passed, "granted": status.allowed}
         effects = (*effects, Happened(EventKind.TAILGATING, data))
     after = replace(status, passed=passed)
     if not status.is_open:
-        # Nothing will close behind them: what is left of the grant counts for the next.
-        rest = max(0, status.allowed - passed)
-        after = replace(after, passed=0, allowed=rest, is_authorised=False, is_extended=False)
+        # Nothing will close behind them: what is left of the grant is for those right behind.
+        rest = max(0, status.allowed - passed) if is_counted or given.is_out else 0
+        after = replace(
+            after,
+            passed=0,
+            allowed=rest,
+            allowed_until=status.allowed_until if rest else None,
+            is_authorised=False,
+            is_extended=False,
+        )
     return after, effects
 
 
-def _closed(status: Status, before: ContactLevel | None, at: datetime) -> Step:
+def _closed(status: Status, at: datetime) -> Step:
     effects: list[Effect] = []
     if status.is_held:
         effects.append(Happened(EventKind.DOOR_HELD_CLEARED))
@@ -509,10 +534,7 @@ def _closed(status: Status, before: ContactLevel | None, at: datetime) -> Step:
         effects.append(Happened(EventKind.DOOR_FORCED_CLEARED))
     if status.opened_at is not None and status.suspect_at is None:
         effects.append(Happened(EventKind.DOOR_CLOSED))
-    if status.holds_unlocked is not None and before is None:
-        # Just started: what held the portal in the last life holds it still.
-        effects.append(Unlock(None, status.holds_unlocked))
-    elif status.holds_unlocked is None and status.grant is None:
+    if status.holds_unlocked is None and status.grant is None:
         effects.append(Lock())
     return (
         replace(
@@ -521,6 +543,7 @@ def _closed(status: Status, before: ContactLevel | None, at: datetime) -> Step:
             closed_at=at,
             relock_at=None,
             allowed=0,
+            allowed_until=None,
             passed=0,
             is_extended=False,
             suspect_at=None,
@@ -554,10 +577,12 @@ def _lockdown(status: Status, given: Lockdown, at: datetime) -> Step:
         return status, ()
     wanted = replace(status, lockdown=given.is_active)
     after, effects = _hold(status, wanted, at, by=given.by)
-    if given.is_active and after.grant is not None and not after.fire_latched:
-        bolt = () if after.is_open else (Lock(),)
-        effects = (*bolt, *effects, *_unsettled(after))
-        after = replace(after, grant=None, grant_until=None)
+    if given.is_active and not after.fire_latched:
+        after, overtaken = _overtaken(after)
+        effects = (*effects, *overtaken)
+        if not (after.is_open or after.grant is not None or Lock() in effects):
+            # Whoever has just passed a portal without a leaf has left it unlocked for a while.
+            effects = (Lock(), *effects)
     kind = EventKind.LOCKDOWN_STARTED if given.is_active else EventKind.LOCKDOWN_ENDED
     return after, (*effects, Happened(kind, {"by": given.by}))
 
@@ -626,9 +651,9 @@ def _hold(before: Status, after: Status, at: datetime, *, by: str) -> Step:
     if now is not None:
         unlocked = Happened(EventKind.PORTAL_UNLOCKED, {"cause": now.value, "by": by})
         return replace(after, suspect_at=None), (Unlock(None, now), unlocked)
-    effects: list[Effect] = [Happened(EventKind.PORTAL_LOCKED, {"by": by})]
-    effects += _unsettled(after)
-    after = replace(after, grant=None, grant_until=None)
+    after, overtaken = _overtaken(after)
+    effects = (Happened(EventKind.PORTAL_LOCKED, {"by": by}), *overtaken)
     if after.is_open:
-        return replace(after, opened_at=at), tuple(effects)
-    return after, (Lock(), *effects)
+        return replace(after, opened_at=at, is_prealarm=False), effects
+    # Somebody on the way out keeps the bolt back until they are through or their time is up.
+    return after, (effects if after.grant is not None else (Lock(), *effects))
