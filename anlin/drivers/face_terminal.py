@@ -94,7 +94,8 @@ class Person:
     """One row as the terminal holds it. `key` is the credential; `card` is empty for a face.
 
     `photo` marks which photograph it has, where we know; times are seconds since 1970, 0 is
-    none; `schedules` are canonical JSON, of which one must hold, none is always.
+    none; `schedules` are canonical JSON, of which one must hold, none is always. Who is not to
+    pass `alone` (a second factor, a second person) is known to it, and not let in by it.
     """
 
     key: str
@@ -103,6 +104,7 @@ class Person:
     valid_from: int
     valid_until: int
     schedules: tuple[str, ...]
+    alone: bool = True
     photo: str = ""
 
 
@@ -111,6 +113,7 @@ class FaceTerminal:
     """One terminal at one access point."""
 
     LINK = "http"
+    TABLE = _FACES | _CARDS
 
     def __init__(self, device: Device) -> None:
         self.id = device.id
@@ -308,6 +311,7 @@ class FaceTerminal:
             _seconds(row.valid_from, up=True),
             _seconds(row.valid_until),
             tuple(sorted(_schedule(table, name) for name in names)),
+            self._settings.point not in row.not_alone,
             self._marks.get(row.credential, ""),
         )
 
@@ -422,6 +426,7 @@ class FaceTerminal:
                 _whole(data, "valid_from", 0, 2**40),
                 _whole(data, "valid_until", 0, 2**40),
                 tuple(sorted(schedules)),
+                _flag(data, "alone"),
                 str(data.get("photo_mark", ""))[:64] if key in self._marks else "",
             )
         except _Wrong as error:

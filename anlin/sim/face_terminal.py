@@ -172,6 +172,8 @@ class Terminal:
             code = "unknown_person"
         elif not _is_valid(person, self._now()):
             code = "not_now"
+        elif not person["alone"]:
+            code = "needs_more"
         record |= {"offline": True, "opened": code == "ok", "code": code}
         if code == "ok":
             self.opened.append(f"offline {record['seq']}")

@@ -213,8 +213,17 @@ async def test_somebody_that_a_stranger_put_in_is_found_and_deleted(kit: Kit) ->
         {"persons": [5]},
         {"persons": [{"key": ""}]},
         {"persons": [{"key": "a", "valid_from": -1, "valid_until": 0, "schedules": []}]},
-        {"persons": [{"key": "a", "valid_from": 0, "valid_until": 0, "schedules": [5]}]},
-        {"persons": [{"key": "a", "valid_from": 0, "valid_until": 0, "schedules": []}] * 300},
+        {
+            "persons": [
+                {"key": "a", "valid_from": 0, "valid_until": 0, "schedules": [5], "alone": True}
+            ]
+        },
+        {
+            "persons": [
+                {"key": "a", "valid_from": 0, "valid_until": 0, "schedules": [], "alone": True}
+            ]
+            * 300
+        },
         [],
     ],
 )

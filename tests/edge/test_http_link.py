@@ -18,6 +18,10 @@ import httpx
 import numpy as np
 import pytest
 import pytest_asyncio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -29,6 +33,7 @@ from anlin.core.device import (
     Contact,
     ContactLevel,
     Decided,
+    Fault,
     HoldTable,
     Online,
     Photo,
@@ -360,6 +365,32 @@ async def test_a_record_that_makes_no_sense_does_not_stand_in_the_way(
     terminal.press()
     await until(lambda: not terminal.records)
     assert [refused.origin is not None for refused in edge.of(Refused)] == [True, True]
+
+
+async def test_cut_off_it_does_not_open_for_who_needs_a_second_factor(
+    edge: Edge, plug: Plug
+) -> None:
+    terminal = plug().terminal
+    await edge.hold(face("lin", not_alone=("gate-in",)))
+    await until(lambda: edge.is_proven and terminal.persons)
+    terminal.is_plugged = False
+    record = await terminal.see("lin-face")
+    assert (record["opened"], record["code"]) == (False, "needs_more")
+    assert terminal.opened == []
+
+
+async def test_records_that_a_full_memory_lost_are_told(
+    edge: Edge, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sim, "MAX_KEPT", 10)
+    monkeypatch.setattr(sim, "LOST_AT_ONCE", 5)
+    await until(lambda: not terminal.records)
+    terminal.is_plugged = False
+    for _ in range(14):
+        terminal.press()
+    terminal.is_plugged = True
+    await until(lambda: not terminal.records)
+    assert {(fault.rule, fault.is_active) for fault in edge.of(Fault)} == {("records_lost", True)}
 
 
 # The table of persons
@@ -694,3 +725,48 @@ async def test_the_picture_of_a_verification_is_kept_by_its_content(edge: Edge) 
     assert answer.status_code == 200
     name = edge.of(Read)[0].evidence.picture
     assert (edge.home / "media" / name).read_bytes() == jpeg()
+
+
+async def test_over_tls_it_works_alike_and_two_certificates_do_not_share_a_port(
+    tmp_path: Path,
+) -> None:
+    _certificate(tmp_path)
+    port = free_port()
+    edge = await Edge(tmp_path, port, tls_cert="terminal.pem", tls_key="terminal.key").start()
+    terminal = Terminal("gate-8", edge.key, f"https://127.0.0.1:{port}", tmp_path / "t.json")
+    running = asyncio.create_task(terminal.run())
+    try:
+        await until(lambda: edge.of(Online))
+        other = {"point": "p", "listen": f"127.0.0.1:{port}", "media": str(tmp_path / "media")}
+        with pytest.raises(LinkError, match="other TLS files"):
+            await HttpLink("gate-9", other).open()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await edge.stop()
+
+
+async def test_tls_files_that_are_missing_are_said(tmp_path: Path) -> None:
+    edge = Edge(tmp_path, free_port(), tls_cert="terminal.pem", tls_key="terminal.key")
+    with pytest.raises(LinkError, match="No such file"):
+        await HttpLink("gate-8", edge.settings).open()
+
+
+def _certificate(home: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "edge")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    (home / "terminal.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    pkcs8 = serialization.PrivateFormat.PKCS8
+    pem = key.private_bytes(serialization.Encoding.PEM, pkcs8, plain)
+    (home / "terminal.key").write_bytes(pem)

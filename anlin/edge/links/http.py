@@ -266,10 +266,11 @@ class HttpLink:
         if request.at < self._began:
             # What was signed before we began may have been answered by the life before this.
             raise _Refusal(401, "signed before this edge began", time=round(now, 3))
-        for nonce, at in list(self._nonces.items()):
-            if at > now - 2 * SKEW_S:
+        while self._nonces:
+            oldest = next(iter(self._nonces))
+            if self._nonces[oldest] > now - 2 * SKEW_S:
                 break
-            del self._nonces[nonce]
+            del self._nonces[oldest]
         if request.nonce in self._nonces:
             raise _Refusal(401, "this request was sent before")
         if len(self._nonces) >= MAX_NONCES:
