@@ -45,12 +45,12 @@ class SetupForm(forms.Form):
 
     SECTIONS: tuple[Section, ...] = ()
 
-    def sections(self) -> Iterator[tuple[Promise, list[BoundField]]]:
+    def sections(self) -> Iterator[tuple[Promise | str, list[BoundField]]]:
         """Give each group with its fields; what is in none comes first, without a heading."""
         grouped = {name for _title, names in self.SECTIONS for name in names}
         rest = [self[name] for name in self.fields if name not in grouped]
         if rest:
-            yield gettext_lazy(" "), rest
+            yield "", rest
         for title, names in self.SECTIONS:
             yield title, [self[name] for name in names if name in self.fields]
 
