@@ -70,17 +70,27 @@ def card_number(key: str, base: int) -> int:
 
 
 def cards_for(
-    table: Table, entries: Mapping[int, str], zone: ZoneInfo, base: int
+    table: Table,
+    entries: Mapping[int, str],
+    zone: ZoneInfo,
+    base: int,
+    known: Mapping[str, tuple[Row, Card]] | None = None,
 ) -> Iterator[tuple[Row, Card | str]]:
     """Write each row as a card, or say the rule by which it can't be one.
 
-    A row is named a second time where the card leaves a door out that the row would open.
+    A row is named a second time where the card leaves a door out that the row would open. `known`
+    has what was written before under the same schedules, by credential.
     """
+    before = known or {}
     taken: set[int] = set()
     texts: dict[tuple[str, ...], str] = {}
     for row in table.rows:
         try:
-            card = _card(row, table.schedules, entries, zone, base, texts)
+            old = before.get(row.credential)
+            if old is not None and old[0] == row:
+                card = old[1]
+            else:
+                card = _card(row, table.schedules, entries, zone, base, texts)
             number = int(card.key)
             if number in taken:
                 raise ValueError("another credential has the same card number")
@@ -89,7 +99,7 @@ def cards_for(
             yield row, str(error)
         else:
             yield row, card
-            rule = _not_alone(row, entries)
+            rule = _not_alone(row, entries) if row.not_alone else ""
             if rule:
                 yield row, rule
 

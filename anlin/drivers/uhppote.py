@@ -38,6 +38,7 @@ from anlin.core.device import (
     TableState,
 )
 from anlin.core.entities import Device, Method
+from anlin.core.schedule import Schedule
 from anlin.drivers._table import YIELD_ROWS, TableKeeper
 from anlin.drivers._uhppote_cards import (
     ALWAYS,
@@ -202,6 +203,8 @@ class UhppoteBoard:
         self._cards = _Cards(self.id, capacity)
         self._keeper: TableKeeper[Card] = TableKeeper(self.id, self._cards)
         self._table: Table | None = None
+        self._written: dict[str, tuple[Row, Card]] = {}
+        self._schedules: Mapping[str, Schedule] = {}
         self._keys: dict[str, str] = {}
         self._credentials: dict[str, str] = {}
         self._modes: dict[int, int] = {}
@@ -274,6 +277,9 @@ class UhppoteBoard:
                 await link.send("get-status", b"{}")
             case HoldTable() if command.device == self.id:
                 self._table = command.table
+                still = {row.credential for row in command.table.rows}
+                held = self._credentials.items()
+                self._keeper.revoke(key for key, id_ in held if id_ not in still)
                 self._table_came.set()
             case Acknowledge() if command.device == self.id and command.origin in self._origins:
                 self._outstanding[self._origins.pop(command.origin)].is_durable = True
@@ -642,7 +648,8 @@ class UhppoteBoard:
             entries = {door: wiring.entry for door, wiring in self._doors.items()}
             cards: list[tuple[Row, Card]] = []
             refused: list[tuple[str, str]] = []
-            news = cards_for(table, entries, self._zone, self._base)
+            known = self._written if table.schedules == self._schedules else {}
+            news = cards_for(table, entries, self._zone, self._base, known)
             for number, (row, card) in enumerate(news, start=1):
                 if isinstance(card, Card):
                     cards.append((row, card))
@@ -651,6 +658,8 @@ class UhppoteBoard:
                 if number % YIELD_ROWS == 0:
                     await asyncio.sleep(0)
             # What somebody else left on the board is found by number, whoever's it was.
+            self._written = {row.credential: (row, card) for row, card in cards}
+            self._schedules = table.schedules
             keys = {card.key: row.key for row, card in cards}
             self._keys.update(keys)
             for gone in self._keys.keys() - keys.keys():
