@@ -56,22 +56,23 @@ class Pushed:
         self.link = UhppoteLink(self.id, settings)
         self.driver = UhppoteBoard(Device(self.id, self.id, "n1", "uhppote", settings))
         self.proven_at = 0.0
-        self.revision = 0
+        self.rows = 0
         self.proven = asyncio.Event()
 
     def hear(self, report: Report) -> None:
-        """Note when the newest table is proven."""
+        """Note when the board is proven to hold exactly so many rows as it should."""
         if (
             isinstance(report, TableState)
-            and report.revision == self.revision
+            and report.rows == self.rows
             and report.held == report.wanted
+            and not self.proven.is_set()
         ):
             self.proven_at = time.perf_counter()
             self.proven.set()
 
     async def hold(self, table: Table) -> None:
         """Give the board a table."""
-        self.revision = table.revision
+        self.rows = len(table.rows)
         self.proven.clear()
         await self.driver.send(self.link, HoldTable(self.id, table))
 

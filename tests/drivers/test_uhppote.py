@@ -408,3 +408,17 @@ async def test_a_newer_table_ends_the_work_on_an_older_one() -> None:
     state = await step(keeper)
     assert set(shelf.held) == {"z"}
     assert state.revision == 2
+
+
+async def test_a_row_taken_back_goes_before_the_new_table_is_written_out() -> None:
+    shelf = Shelf()
+    keeper = TableKeeper("d1", shelf)
+    keeper.want(1, entries("abc"))
+    await step(keeper)
+    keeper.revoke(["a", "nobody"])
+    state = await step(keeper)
+    assert set(shelf.held) == {"b", "c"}
+    assert state.held == state.wanted == digest(entries("bc"))
+    keeper.want(2, entries("abc"))
+    await step(keeper)
+    assert set(shelf.held) == {"a", "b", "c"}
