@@ -59,6 +59,9 @@ PHOTO_WAIT_S = 2.0
 """The hub answers within a fraction of it. While it can't be reached other persons go in, and
 above all out; the photograph is taken up when it comes."""
 
+NO_PHOTO = "none"
+"""Marks a face whose photograph is known not to be given; no digest reads like this."""
+
 WAITING = "its photograph did not come yet"
 
 _FACES = frozenset({Method.FACE, Method.TERMINAL_FACE})
@@ -319,9 +322,10 @@ class FaceTerminal:
         waiting = self._photos.get(credential)
         if waiting is not None and not waiting.done():
             waiting.set_result(jpeg)
-        elif jpeg is not None:
-            # It came late, or the person was enrolled anew and the terminal has an older face.
-            self._want_photo(credential, _mark(jpeg))
+        else:
+            # It came late, or the person was enrolled anew and the terminal has an older face,
+            # or has one that may be given to it no more.
+            self._want_photo(credential, _mark(jpeg) if jpeg is not None else NO_PHOTO)
 
     def _want_photo(self, credential: str, mark: str) -> None:
         self._marks[credential] = mark

@@ -283,3 +283,12 @@ async def test_a_photograph_that_is_replaced_while_it_is_asked_for_is_taken_in_t
     await kit.until(
         lambda: kit.is_proven and kit.memory.persons["lin-face"]["photo_mark"] == newest
     )
+
+
+async def test_a_face_whose_photograph_may_be_given_no_more_is_taken_out(kit: Kit) -> None:
+    await kit.hold(face("lin"), face("wang"))
+    await kit.until(lambda: kit.is_proven)
+    del kit.photos["lin-face"]
+    await kit.driver.send(kit.memory, Photo("gate-8", "lin-face", None))
+    await kit.until(lambda: kit.is_proven and set(kit.memory.persons) == {"wang-face"})
+    assert kit.states[-1].refused == (("lin-face", "no photograph may be given to it"),)
