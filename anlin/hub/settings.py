@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "anlin.hub.access",
     "anlin.hub.audit",
     "anlin.hub.events",
+    "anlin.hub.state",
     "anlin.hub.console",
     "anlin.hub.setup",
     "anlin.hub.watch",

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -41,6 +41,7 @@ from anlin.wire import keys, mqtt_users
 CODE_LIFE = timedelta(hours=24)
 """A code is carried to a box on the same day."""
 _CODE_CHARS = 12
+_TARGET_CHARS = 24
 
 
 class EnrolError(ValueError):
@@ -280,12 +281,36 @@ def request_release(portal: Portal, reason: str, by: Actor, *, point: str = "") 
 
 def hold_unlocked(portal: Portal, until_s: int, reason: str, by: Actor) -> Command:
     """Ask to hold a portal unlocked for some seconds; it goes back to normal by itself."""
-    until = timezone.now() + timedelta(seconds=until_s)
-    return _command(portal, CommandKind.HOLD_UNLOCKED, by, reason, {"until": to_data(until)})
+    return _command(portal, CommandKind.HOLD_UNLOCKED, by, reason, _end(until_s))
+
+
+def hold_locked(portal: Portal, until_s: int, reason: str, by: Actor) -> Command:
+    """Ask to keep a portal locked for some seconds, whatever its schedule says; cards still open.
+
+    Raises:
+        RuleError: no node drives the portal.
+    """
+    return _command(portal, CommandKind.HOLD_LOCKED, by, reason, _end(until_s))
+
+
+def maintenance(portal: Portal, until_s: int, reason: str, by: Actor) -> Command:
+    """Ask that a portal raises no alarms for some seconds, because somebody works on it.
+
+    Raises:
+        RuleError: no reason given, or no node drives the portal.
+    """
+    if not reason.strip():
+        raise RuleError(_("Say what is done there; its alarms are off meanwhile."), "reason")
+    return _command(portal, CommandKind.MAINTENANCE, by, reason, _end(until_s))
+
+
+def maintenance_end(portal: Portal, reason: str, by: Actor) -> Command:
+    """Say that the work on a portal is done."""
+    return _command(portal, CommandKind.MAINTENANCE_END, by, reason, {})
 
 
 def hold_normal(portal: Portal, reason: str, by: Actor) -> Command:
-    """Ask to end what `hold_unlocked` began."""
+    """Ask to end what `hold_unlocked` or `hold_locked` began."""
     return _command(portal, CommandKind.HOLD_NORMAL, by, reason, {})
 
 
@@ -298,6 +323,65 @@ def lockdown(portal: Portal, is_active: bool, reason: str, by: Actor) -> Command
 def fire_restore(portal: Portal, reason: str, by: Actor) -> Command:
     """Say that the fire is over; the edge refuses while the fire input is active."""
     return _command(portal, CommandKind.FIRE_RESTORE, by, reason, {})
+
+
+def lockdown_many(
+    community: Community, is_active: bool, reason: str, by: Actor, *, area: str = ""
+) -> list[Command]:
+    """Ask to start or end the lockdown of an area's portals, or of all: one order to each edge.
+
+    An order that arrives does all of its edge's portals at once; those of an edge that is away
+    are named as not answered.
+
+    Raises:
+        RuleError: no reason given, or no edge drives any of them.
+    """
+    if not reason.strip():
+        raise RuleError(_("Say in a few words why."), "reason")
+    kind = CommandKind.LOCKDOWN if is_active else CommandKind.LOCKDOWN_END
+    return _to_many(community, kind, by, reason, area)
+
+
+def fire_restore_many(
+    community: Community, reason: str, by: Actor, *, area: str = ""
+) -> list[Command]:
+    """Say that the fire is over in an area, or everywhere; refused where the input is active.
+
+    Raises:
+        RuleError: no reason given, or no edge drives any of the portals.
+    """
+    if not reason.strip():
+        raise RuleError(_("Say in a few words why."), "reason")
+    return _to_many(community, CommandKind.FIRE_RESTORE, by, reason, area)
+
+
+def forgive(community: Community, subject: str, reason: str, by: Actor) -> list[Command]:
+    """Ask every edge to forget where somebody, or a car ("plate:..."), was last seen.
+
+    Raises:
+        RuleError: no edge is enrolled.
+    """
+    orders = [
+        _order(node, CommandKind.FORGIVE, subject[:_TARGET_CHARS], by, reason, {})
+        for node in community.nodes.exclude(enrolled_at=None).order_by("pk")
+    ]
+    if not orders:
+        raise RuleError(_("No edge is enrolled yet."))
+    return orders
+
+
+def _to_many(
+    community: Community, kind: CommandKind, by: Actor, reason: str, area: str
+) -> list[Command]:
+    portals = Portal.objects.filter(community=community).exclude(node=None)
+    if area:
+        portals = portals.filter(Q(points__area_from=area) | Q(points__area_to=area))
+    nodes = Node.objects.filter(pk__in=portals.values("node")).order_by("pk")
+    target = f"area:{area}" if area else "*"
+    orders = [_order(node, kind, target, by, reason, {}) for node in nodes]
+    if not orders:
+        raise RuleError(_("No edge drives a gate or door there."))
+    return orders
 
 
 def commands_after(node: Node, number: int) -> list[Command]:
@@ -334,16 +418,27 @@ def _command(
 ) -> Command:
     if portal.node is None:
         raise RuleError(_("No node drives %(name)s.") % {"name": portal.name})
+    return _order(portal.node, kind, portal.pk, by, reason, data)
+
+
+def _end(until_s: int) -> dict[str, Any]:
+    """Give the end of what lasts; an edge refuses such an order without one."""
+    return {"until": to_data(timezone.now() + timedelta(seconds=until_s))}
+
+
+def _order(
+    node: Node, kind: CommandKind, target: str, by: Actor, reason: str, data: dict[str, Any]
+) -> Command:
     now = timezone.now()
     with transaction.atomic():
         # The lock gives numbers in the order in which they become visible.
-        node = Node.objects.select_for_update().get(pk=portal.node.pk)
+        node = Node.objects.select_for_update().get(pk=node.pk)
         newest = node.commands.aggregate(newest=Max("number"))["newest"] or 0
         command = Command.objects.create(
             node=node,
             number=newest + 1,
             kind=kind.value,
-            target=portal.pk,
+            target=target,
             by=by.name,
             user=by.user,
             reason=reason.strip()[:200],
@@ -351,7 +446,7 @@ def _command(
             expires_at=now + COMMAND_LIFE,
             data=data,
         )
-        created(by, portal.community, command, action=f"command {kind.value}")
+        created(by, node.community, command, action=f"command {kind.value}")
     return command
 
 

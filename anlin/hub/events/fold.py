@@ -9,14 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import Max, Q
 
 from anlin.core.event import EventKind
 from anlin.core.portal import PortalState
 from anlin.core.sync import CommandKind
-from anlin.hub.access.models import PortalStatus, VisitorPass
+from anlin.hub.access.models import PortalStatus
+from anlin.hub.access.passes import note_pass_use
 from anlin.hub.devices.models import Command, Device, DeviceState, Folded, Node, Outcome
 from anlin.hub.events.models import Event
+from anlin.hub.state import fold as state
 
 _STEP_EVENTS = 1000
 
@@ -44,6 +46,7 @@ def _step() -> int:
         _fold_portals([event for event in events if event.kind in _PORTAL_KINDS])
         _fold_devices([event for event in events if event.kind in _DEVICE_KINDS])
         _fold_commands([event for event in events if event.kind in _COMMAND_KINDS])
+        state.apply(events)
         for event in events:
             _fold_rest(event)
         count, cursor.position = upto - cursor.position, upto
@@ -61,7 +64,9 @@ def _fold_portals(events: list[Event]) -> None:
             continue
         for name, value in _portal_change(event).items():
             setattr(status, name, value)
-        state = _state_of(status).value
+        # The portal's own word for it where it says one: it knows what no event told.
+        told = _text(event, "state")
+        state = told if told in _STATES else _state_of(status).value
         if state != status.state:
             status.state, status.since = state, event.at
         status.position = event.pk
@@ -92,6 +97,8 @@ def _portal_change(event: Event) -> dict[str, Any]:
             return {"is_lockdown": event.kind == EventKind.LOCKDOWN_STARTED}
         case EventKind.FIRE_RELEASED | EventKind.FIRE_RESTORED:
             return {"is_fire": event.kind == EventKind.FIRE_RELEASED}
+        case EventKind.MAINTENANCE_STARTED:
+            return {"is_held": False, "is_forced": False}
         case EventKind.CONTACT_FAULT:
             return {"is_fault": True, "contact": _text(event, "level")[:10]}
         case EventKind.CONTACT_FAULT_CLEARED:
@@ -100,7 +107,7 @@ def _portal_change(event: Event) -> dict[str, Any]:
 
 
 def _state_of(status: PortalStatus) -> PortalState:
-    """Give the one word for it, the most urgent first, as `core.portal.Status.state` does."""
+    """Give the one word for it where an event names none, as `core.portal.Status.state` does."""
     facts = (
         (status.is_fire, PortalState.FIRE_RELEASE),
         (status.is_forced, PortalState.FORCED),
@@ -133,17 +140,25 @@ def _fold_devices(events: list[Event]) -> None:
 
 def _device_change(event: Event) -> dict[str, Any]:
     """Say which of a device's facts an event changes."""
-    detail = _text(event, "detail")[:200]
+    part, detail = _text(event, "part"), _text(event, "detail")
+    detail = (f"{part}: {detail}" if part else detail)[:200]
     match event.kind:
+        case EventKind.DEVICE_OFFLINE if part:
+            # The device itself still speaks, or it could not have said so.
+            return {"state": "fault", "detail": detail}
         case EventKind.DEVICE_ONLINE:
             return {"is_online": True, "state": "online", "detail": detail}
         case EventKind.DEVICE_OFFLINE:
             return {"is_online": False, "state": "offline", "detail": detail}
         case EventKind.DEVICE_FAULT:
-            return {"state": "fault", "detail": detail or _text(event, "rule")[:200]}
+            rule = _text(event, "rule")
+            return {
+                "state": "fault",
+                "detail": (f"{part}: {rule}" if part else detail or rule)[:200],
+            }
         case EventKind.TAMPER:
             return {"state": "tamper", "detail": detail}
-        case EventKind.TAMPER_CLEARED:
+        case EventKind.TAMPER_CLEARED | EventKind.DEVICE_FAULT_CLEARED:
             return {"state": "online", "detail": detail}
     state, tier, models = (
         _text(event, "state")[:40],
@@ -173,6 +188,8 @@ def _fold_commands(events: list[Event]) -> None:
             command.outcome = Outcome.DONE if is_done else Outcome.REFUSED
             command.outcome_detail = _text(event, "rule")[:200]
             command.outcome_at = event.at
+            if is_done and command.kind in _ACTED_AT_ONCE:
+                command.acted_at = event.at
     for command in commands.values():
         command.save(update_fields=["outcome", "outcome_detail", "outcome_at", "acted_at"])
 
@@ -181,15 +198,13 @@ def _fold_rest(event: Event) -> None:
     """Fold what is rare enough for a query of its own."""
     match event.kind:
         case EventKind.ACCESS_GRANTED if leave := _text(event, "pass"):
-            VisitorPass.objects.filter(pk=leave, community=event.community).update(
-                used=F("used") + 1
-            )
+            note_pass_use(leave[:24], event.node)
         case EventKind.NODE_STARTED if software := _text(event, "software"):
             Node.objects.filter(pk=event.node).update(software=software[:60])
         case kind if kind in _ACTED:
             Command.objects.filter(
+                Q(target=event.subject) | Q(target="*") | Q(target__startswith="area:"),
                 node=event.node,
-                target=event.subject,
                 kind=_ACTED[EventKind(kind)].value,
                 by=_text(event, "by"),
                 acted_at=None,
@@ -202,14 +217,23 @@ _ACTED = {
     EventKind.PORTAL_UNLOCKED: CommandKind.HOLD_UNLOCKED,
     EventKind.PORTAL_LOCKED: CommandKind.HOLD_NORMAL,
     EventKind.FIRE_RESTORED: CommandKind.FIRE_RESTORE,
+    EventKind.MAINTENANCE_STARTED: CommandKind.MAINTENANCE,
+    EventKind.MAINTENANCE_ENDED: CommandKind.MAINTENANCE_END,
 }
 """What the portal itself shows when a person's command has had its effect."""
+
+_ACTED_AT_ONCE = frozenset(
+    kind.value for kind in (CommandKind.FORGIVE, CommandKind.HOLD_LOCKED, CommandKind.HOLD_NORMAL)
+)
+"""What the edge has done once it says so: a door that was locked shows nothing new."""
 
 _PORTAL_KINDS = frozenset(
     kind.value
     for kind in (
         EventKind.ACCESS_TAKEN,
+        EventKind.ACCESS_NOT_TAKEN,
         EventKind.DOOR_CLOSED,
+        EventKind.DOOR_PREALARM,
         EventKind.DOOR_HELD,
         EventKind.DOOR_HELD_CLEARED,
         EventKind.DOOR_FORCED,
@@ -217,14 +241,31 @@ _PORTAL_KINDS = frozenset(
         EventKind.DOOR_FOUND_OPEN,
         EventKind.PORTAL_UNLOCKED,
         EventKind.PORTAL_LOCKED,
+        EventKind.MAINTENANCE_STARTED,
+        EventKind.MAINTENANCE_ENDED,
         EventKind.LOCKDOWN_STARTED,
         EventKind.LOCKDOWN_ENDED,
         EventKind.FIRE_RELEASED,
         EventKind.FIRE_RESTORED,
         EventKind.CONTACT_FAULT,
         EventKind.CONTACT_FAULT_CLEARED,
+        EventKind.TAILGATING,
+        EventKind.VEHICLE_ARRIVED,
+        EventKind.VEHICLE_LEFT,
+        EventKind.VEHICLE_WAITING,
+        EventKind.VEHICLE_PASSED,
+        EventKind.VEHICLE_REVERSED,
+        EventKind.VEHICLE_FOLLOWED,
+        EventKind.LANE_BYPASSED,
+        EventKind.ARM_RAISED,
+        EventKind.ARM_OFF,
+        EventKind.ARM_RESTORED,
+        EventKind.ARM_STRUCK,
+        EventKind.ARM_STUCK,
     )
 )
+
+_STATES = frozenset(state.value for state in PortalState)
 
 _DEVICE_KINDS = frozenset(
     kind.value
@@ -232,6 +273,7 @@ _DEVICE_KINDS = frozenset(
         EventKind.DEVICE_ONLINE,
         EventKind.DEVICE_OFFLINE,
         EventKind.DEVICE_FAULT,
+        EventKind.DEVICE_FAULT_CLEARED,
         EventKind.CAMERA_STATE,
         EventKind.TAMPER,
         EventKind.TAMPER_CLEARED,
@@ -247,6 +289,7 @@ _FOLDED = (
     _PORTAL_KINDS
     | _DEVICE_KINDS
     | _COMMAND_KINDS
+    | state.KINDS
     | {EventKind.ACCESS_GRANTED.value, EventKind.NODE_STARTED.value}
 )
 
