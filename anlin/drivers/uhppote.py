@@ -205,7 +205,8 @@ class UhppoteBoard:
         self._table: Table | None = None
         self._written: dict[str, tuple[Row, Card]] = {}
         self._schedules: Mapping[str, Schedule] = {}
-        self._keys: dict[str, str] = {}
+        self._keys: dict[str, tuple[Method, str]] = {}
+        """What the policy calls a card number, kept for cards that were just taken back."""
         self._credentials: dict[str, str] = {}
         self._modes: dict[int, int] = {}
         """How doors should be controlled, as far as somebody has said so or the board had it."""
@@ -566,10 +567,11 @@ class UhppoteBoard:
         if happened.kind == SWIPE:
             is_exit = happened.direction == 2 and wiring.exit
             point = wiring.exit if is_exit else wiring.entry
+            method, key = self._key(happened.card)
             return Decided(
                 point,
-                Method.CARD,
-                self._key(happened.card),
+                method,
+                key,
                 happened.is_granted,
                 word,
                 origin,
@@ -599,12 +601,12 @@ class UhppoteBoard:
         began = self._started_at if self._started_at is not None else now
         return now - max(began, self._remote_at.get(door, -math.inf)) < REMOTE_S
 
-    def _key(self, card: int) -> str:
-        """Give the credential's key as the policy has it; of a stranger's card, the number."""
+    def _key(self, card: int) -> tuple[Method, str]:
+        """Give a card's method and key as the policy has them; of a stranger's, the number."""
         known = self._keys.get(str(card))
         if known is not None:
             return known
-        return str(card) if self._base == 10 else f"{card:08X}"
+        return Method.CARD, str(card) if self._base == 10 else f"{card:08X}"
 
     def _await(self, index: int, origin: str, report: Report | None) -> None:
         now = asyncio.get_running_loop().time()
@@ -660,7 +662,7 @@ class UhppoteBoard:
             # What somebody else left on the board is found by number, whoever's it was.
             self._written = {row.credential: (row, card) for row, card in cards}
             self._schedules = table.schedules
-            keys = {card.key: row.key for row, card in cards}
+            keys = {card.key: (row.method, row.key) for row, card in cards}
             self._keys.update(keys)
             for gone in self._keys.keys() - keys.keys():
                 if len(self._keys) > 2 * self._cards.capacity:

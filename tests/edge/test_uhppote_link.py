@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -405,6 +405,17 @@ async def test_events_come_once_each_in_order_and_the_board_notes_how_far() -> N
         assert running.board.register == 0
         await running.acknowledge()
         await running.until(lambda: running.board.register == 5)
+
+
+async def test_a_swipe_is_told_as_the_credential_that_the_policy_knows() -> None:
+    async with site() as running:
+        badge = replace(row(1, key="0008001"), method=Method.SECURE_CARD)
+        await running.send(table(1, badge))
+        await running.until(lambda: running.is_proven(1))
+        running.board.present(8001, 1)
+        await running.until(lambda: running.of(Decided))
+        swipe = running.of(Decided)[0]
+        assert (swipe.method, swipe.value) == (Method.SECURE_CARD, "0008001")
 
 
 async def test_a_listener_packet_is_a_hint_that_makes_the_poll_come_sooner(
