@@ -24,6 +24,7 @@ from anlin.core.codec import to_data
 from anlin.core.entities import Direction, Method, Portal, PortalKind
 from anlin.core.event import Draft, Event, EventKind
 from anlin.core.policy import Policy
+from anlin.core.tell import tell
 from anlin.edge import portals as memory
 from anlin.edge.clock import Clock
 from anlin.edge.desk import LOCKOUT, Desk, Judged
@@ -31,7 +32,6 @@ from anlin.edge.journal import Appended, Journal, JournalError
 from anlin.edge.replica import Replica, ReplicaError
 from anlin.edge.whereabouts import PREFIX as PLACE
 from anlin.edge.whereabouts import Whereabouts
-from anlin.edge.words import tell
 
 log = structlog.get_logger(__name__)
 
@@ -576,8 +576,10 @@ class Engine:
         """
         point = self.policy.points.get(event.subject)
         release = event.data.get("release")
+        # Counted from when it was shown, which may have been long before it was decided on.
+        shown_at = event.at - timedelta(seconds=float(event.data.get("age_s", 0.0)))
         now = self._clock.now()
-        if point is None or release is None or now - event.at > STALE_AFTER:
+        if point is None or release is None or now - shown_at > STALE_AFTER:
             return
         grant = self.status(point.portal).grant
         if grant is not None and grant.id == release:
