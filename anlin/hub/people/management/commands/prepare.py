@@ -6,13 +6,23 @@ from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
 
+from anlin.hub.access.policy import compile_changes
 from anlin.hub.databases import DEFAULT, EVENTS
+from anlin.hub.people.models import Community
 
 
 class Command(BaseCommand):
     help = "Create or upgrade the hub's databases; run before every start."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        executor = MigrationExecutor(connections[DEFAULT])
+        is_upgrade = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
         for database in (DEFAULT, EVENTS):
             call_command("migrate", database=database, interactive=False, verbosity=0)
+        if is_upgrade:
+            # New fields change what edges are told of records that nobody has touched.
+            for community in Community.objects.order_by("pk"):
+                compile_changes(community)
