@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from anlin.core.access import (
+    ENTRIES,
     GRANTS,
     NORMAL,
     STALE_AFTER,
@@ -285,7 +286,9 @@ def test_every_reason_belongs_to_one_check_and_only_granted_to_none():
     assert set(counted) == set(Reason) - {R.GRANTED}
     assert set(counted.values()) == {1}
     assert len({check.name for check in CHECKS}) == len(CHECKS)
-    assert {R.GRANTED, R.FREE_EGRESS, R.FIRE_RELEASE} == GRANTS
+    entries = {R.GRANTED, R.EMERGENCY_VEHICLE, R.TEMPORARY_VEHICLE}
+    assert entries == ENTRIES
+    assert {R.FREE_EGRESS, R.FIRE_RELEASE} | entries == GRANTS
 
 
 def test_a_word_is_the_key_that_its_text_is():
