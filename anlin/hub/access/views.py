@@ -26,7 +26,7 @@ from anlin.hub.console.pages import DESK, attempt, blame, page, paged, query_of
 from anlin.hub.devices import services as devices
 from anlin.hub.devices.models import Command, Device, Outcome
 from anlin.hub.errors import RuleError
-from anlin.hub.people.models import Holder, Role
+from anlin.hub.people.models import Holder, Role, Unit
 from anlin.hub.permissions import EVERYONE, StaffRequest
 
 PAGE_SIZE = 30
@@ -206,7 +206,9 @@ def issue(request: StaffRequest) -> HttpResponse:
         else:
             return redirect("access:pass", leave.pk)
     status = 422 if form.is_bound else 200
-    return render(request, "access/issue.html", {"form": form, "holder": holder}, status=status)
+    homes = Unit.objects.filter(building__community=community).order_by("code")
+    context = {"form": form, "holder": holder, "units": homes.values_list("code", flat=True)}
+    return render(request, "access/issue.html", context, status=status)
 
 
 @require_GET

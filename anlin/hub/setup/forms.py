@@ -58,7 +58,7 @@ class SetupForm(forms.Form):
 def name_field(example: _StrPromise) -> forms.CharField:
     """Make the field for a name."""
     return forms.CharField(
-        label=gettext_lazy("Name"),
+        label=gettext_lazy("Name of it"),
         max_length=NAME_CHARS,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
         help_text=example,
@@ -89,7 +89,7 @@ class PortalForm(SetupForm):
     SECTIONS = (
         (gettext_lazy("What it is"), ("name", "kind", "node", "building")),
         (
-            gettext_lazy("Times"),
+            gettext_lazy("How long"),
             ("grant_s", "entry_s", "held_open_s", "prealarm_s", "relock_on_open_s", "debounce_s"),
         ),
         (
