@@ -18,11 +18,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from anlin.core.portal import PortalState
 from anlin.core.sync import CommandKind
 from anlin.hub.access import services
-from anlin.hub.access.forms import CommandForm, LockdownForm, PassForm
+from anlin.hub.access.forms import EVERYWHERE, SINGLE, CommandForm, LockdownForm, PassForm
 from anlin.hub.access.models import Credential, Portal, VisitorPass
 from anlin.hub.audit.log import Actor, viewed
 from anlin.hub.console.board import portal_views
 from anlin.hub.console.pages import DESK, attempt, blame, page, paged, query_of
+from anlin.hub.console.words import COMMAND
 from anlin.hub.devices import services as devices
 from anlin.hub.devices.models import Command, Device, Outcome
 from anlin.hub.errors import RuleError
@@ -55,7 +56,7 @@ def points(request: StaffRequest) -> HttpResponse:
 def command(request: StaffRequest, portal_id: str) -> HttpResponse:
     """Ask what and why; the second press sends it."""
     portal = get_object_or_404(
-        Portal.objects.select_related("node", "status"),
+        Portal.objects.select_related("node", "status", "hold"),
         pk=portal_id,
         community=request.staff.community,
     )
@@ -109,25 +110,41 @@ def lockdown(request: StaffRequest) -> HttpResponse:
         community, request.POST if request.method == "POST" else None, initial=first
     )
     if form.is_valid():
-        by, reason = Actor.of(request), form.cleaned_data["reason"]
-        is_start = form.cleaned_data["action"] == "start"
-        done = 0
-        for portal in form.cleaned_data["portals"].select_related("node"):
-            try:
-                devices.lockdown(portal, is_start, reason, by)
-                done += 1
-            except RuleError as error:
-                messages.error(request, f"{portal.name}: {error}")
+        done = _lock_down(request, form)
         if done:
             text = ngettext(
-                "Sent to %(n)d gate. Watch below what each one answers.",
-                "Sent to %(n)d gates. Watch below what each one answers.",
+                "Sent: %(n)d order. Watch below what each gate answers.",
+                "Sent: %(n)d orders. Watch below what each gate answers.",
                 done,
             )
             messages.info(request, text % {"n": done})
         return redirect("access:points")
     status = 422 if form.is_bound else 200
     return render(request, "access/lockdown.html", {"form": form}, status=status)
+
+
+def _lock_down(request: StaffRequest, form: LockdownForm) -> int:
+    """Send a lockdown to all, to an area or to single portals; give how many orders went out."""
+    by, reason = Actor.of(request), form.cleaned_data["reason"]
+    is_start = form.cleaned_data["action"] == "start"
+    where = form.cleaned_data["where"]
+    if where != SINGLE:
+        area = "" if where == EVERYWHERE else where
+        try:
+            return len(
+                devices.lockdown_many(request.staff.community, is_start, reason, by, area=area)
+            )
+        except RuleError as error:
+            messages.error(request, str(error))
+            return 0
+    done = 0
+    for portal in form.cleaned_data["portals"].select_related("node"):
+        try:
+            devices.lockdown(portal, is_start, reason, by)
+            done += 1
+        except RuleError as error:
+            messages.error(request, f"{portal.name}: {error}")
+    return done
 
 
 @require_GET
@@ -261,11 +278,28 @@ def _possible(portal: Portal) -> tuple[CommandKind, ...]:
     status = getattr(portal, "status", None)
     if status is not None and status.is_fire:
         return (CommandKind.FIRE_RESTORE,)
+    hold, now = getattr(portal, "hold", None), timezone.now()
+    is_worked_on = hold is not None and hold.in_maintenance(now)
+    work = CommandKind.MAINTENANCE_END if is_worked_on else CommandKind.MAINTENANCE
     if status is not None and status.is_lockdown:
-        return (CommandKind.LOCKDOWN_END, CommandKind.HOLD_UNLOCKED)
-    if status is not None and status.state == PortalState.UNLOCKED:
-        return (CommandKind.HOLD_NORMAL, CommandKind.LOCKDOWN)
-    return (CommandKind.RELEASE, CommandKind.HOLD_UNLOCKED, CommandKind.LOCKDOWN)
+        return (CommandKind.LOCKDOWN_END, CommandKind.HOLD_UNLOCKED, work)
+    is_held = hold is not None and hold.overridden(now)
+    if is_held or (status is not None and status.state == PortalState.UNLOCKED):
+        return (
+            CommandKind.HOLD_NORMAL,
+            *((CommandKind.RELEASE,) if is_held else ()),
+            CommandKind.HOLD_LOCKED,
+            CommandKind.LOCKDOWN,
+            work,
+        )
+    return (
+        *((work,) if is_worked_on else ()),
+        CommandKind.RELEASE,
+        CommandKind.HOLD_UNLOCKED,
+        CommandKind.HOLD_LOCKED,
+        CommandKind.LOCKDOWN,
+        *(() if is_worked_on else (work,)),
+    )
 
 
 def _send(portal: Portal, form: CommandForm, by: Actor) -> Command:
@@ -275,6 +309,12 @@ def _send(portal: Portal, form: CommandForm, by: Actor) -> Command:
             return devices.request_release(portal, reason, by)
         case CommandKind.HOLD_UNLOCKED:
             return devices.hold_unlocked(portal, 60 * form.cleaned_data["minutes"], reason, by)
+        case CommandKind.HOLD_LOCKED:
+            return devices.hold_locked(portal, 60 * form.cleaned_data["minutes"], reason, by)
+        case CommandKind.MAINTENANCE:
+            return devices.maintenance(portal, 60 * form.cleaned_data["minutes"], reason, by)
+        case CommandKind.MAINTENANCE_END:
+            return devices.maintenance_end(portal, reason, by)
         case CommandKind.HOLD_NORMAL:
             return devices.hold_normal(portal, reason, by)
         case CommandKind.LOCKDOWN:
@@ -283,6 +323,11 @@ def _send(portal: Portal, form: CommandForm, by: Actor) -> Command:
             return devices.lockdown(portal, False, reason, by)
         case CommandKind.FIRE_RESTORE:
             return devices.fire_restore(portal, reason, by)
+        case other:
+            # The form offers only what `_possible` lists.
+            raise ValueError(f"{other}: not an order of this page")
+        case kind:
+            raise RuleError(_("%(what)s is not asked of one door.") % {"what": COMMAND[kind]})
 
 
 def _progress(order: Command, portal: Portal | None, now: datetime) -> dict[str, object]:
@@ -328,11 +373,21 @@ def _recent(request: StaffRequest, now: datetime) -> list[dict[str, object]]:
         .order_by("-issued_at", "-number")[: 4 * _SHOWN_COMMANDS]
     )
     names = dict(request.staff.community.portals.values_list("id", "name"))
+    areas = dict(request.staff.community.areas.values_list("id", "name"))
     return [
         {
             "row": order,
-            "place": names.get(order.target, order.target),
+            "place": names.get(order.target) or _place(order, areas),
             "now": order.outcome_now(now),
         }
         for order in orders
     ]
+
+
+def _place(order: Command, areas: dict[str, str]) -> str:
+    """Name what an order to many, or about somebody, is for."""
+    if order.target == "*":
+        return _("Everything at %(name)s") % {"name": order.node.name}
+    if order.target.startswith("area:"):
+        return areas.get(order.target.removeprefix("area:"), order.target)
+    return order.target.removeprefix("plate:")
