@@ -323,9 +323,6 @@ def _send(portal: Portal, form: CommandForm, by: Actor) -> Command:
             return devices.lockdown(portal, False, reason, by)
         case CommandKind.FIRE_RESTORE:
             return devices.fire_restore(portal, reason, by)
-        case other:
-            # The form offers only what `_possible` lists.
-            raise ValueError(f"{other}: not an order of this page")
         case kind:
             raise RuleError(_("%(what)s is not asked of one door.") % {"what": COMMAND[kind]})
 
