@@ -21,6 +21,7 @@ from anlin.core.access import (
     Reason,
     State,
     decide,
+    subject_of,
 )
 from anlin.core.entities import (
     AccessPoint,
@@ -588,3 +589,10 @@ def test_an_explanation_says_what_each_later_check_saw(case, words):
     said = "\n".join(row.saw for row in rows)
     for word in words:
         assert word in said
+
+
+def test_a_car_is_known_by_its_plate_and_a_person_by_name():
+    assert subject_of(Method.PLATE, "京A12345", "lin") == "plate:京A12345"
+    assert subject_of(Method.PLATE, "", "lin") == "lin"
+    assert subject_of(Method.CARD, "04A1", "lin") == "lin"
+    assert subject_of(Method.CARD, "04A1", None) is None
