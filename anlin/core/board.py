@@ -109,11 +109,14 @@ def row_for(policy: Policy, credential: Credential, points: list[str], at: datet
         return None
     if holder.needs_escort:
         return None
+    # A device that decides by itself and knows faces is a terminal, whose liveness counts.
+    is_face = credential.method is Method.FACE
+    shown = Method.TERMINAL_FACE if is_face else credential.method
     access: dict[str, tuple[str, ...]] = {}
     ends = [credential.valid_until, holder.valid_until]
     for point_id in points:
         point = policy.points.get(point_id)
-        if point is None or not point.is_enabled or credential.method not in point.methods:
+        if point is None or not point.is_enabled or shown not in point.methods:
             continue
         if holder.points and point_id not in holder.points:
             continue
@@ -122,7 +125,7 @@ def row_for(policy: Policy, credential: Credential, points: list[str], at: datet
             access[point_id] = found
     if not access:
         return None
-    sure = assurance(credential.method, Evidence())
+    sure = assurance(shown, Evidence())
     not_alone = tuple(id_ for id_ in access if _wants_more(policy.points[id_], sure))
     starts = [t for t in (credential.valid_from, holder.valid_from) if t is not None]
     return Row(

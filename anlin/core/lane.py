@@ -308,7 +308,7 @@ def _granted(portal: Portal, status: Status, grant: Granted, at: datetime) -> St
         return status, (_happened(EventKind.ACCESS_NOT_TAKEN, release=grant.id, queue_full=True),)
     queue = (*status.queue, Waiting(grant, until))
     after = _commanded(replace(status, queue=queue), at, up=True)
-    return after, (_raise(portal, after, grant),)
+    return after, () if grant.is_released else (_raise(portal, after, grant),)
 
 
 def _raise(portal: Portal, status: Status, grant: Granted) -> Unlock:

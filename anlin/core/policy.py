@@ -34,6 +34,8 @@ from anlin.core.entities import (
 )
 from anlin.core.schedule import Schedule
 
+_FACE, _TERMINAL_FACE = Method.FACE, Method.TERMINAL_FACE
+
 
 class PolicyError(ValueError):
     """A change that can't be applied; names kind, id, value and rule."""
@@ -103,6 +105,9 @@ class Policy:
 
     def credential_for(self, method: Method, key: str) -> Credential | None:
         """Find the credential that a reader's report names."""
+        if method is _TERMINAL_FACE:
+            # A terminal recognises the same enrolled face that a camera does.
+            method = _FACE
         return self._by_key.get((method, key))
 
     def rules_at(self, point: str, group: str) -> tuple[AccessRule, ...]:

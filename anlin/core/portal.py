@@ -51,7 +51,8 @@ class Cause(Word):
 class Granted:
     """A decision, or an operator's single release, named by `id`.
 
-    `persons` may pass on it. `needs_time` asks for the portal's longer times.
+    `persons` may pass on it. `needs_time` asks for the portal's longer times. `is_released`
+    says that the device has opened by itself already: there is nothing to unlock.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Granted:
     data: Mapping[str, Any] = field(default_factory=dict)
     persons: int = 1
     needs_time: bool = False
+    is_released: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,10 +378,14 @@ def _granted(portal: Portal, status: Status, grant: Granted, at: datetime) -> St
     if grant.needs_time:
         grant_s = max(grant_s, portal.extended_grant_s)
     unlock: tuple[Effect, ...] = ()
-    if not (is_exit and portal.exit_button is ExitButton.SHUNT):
+    if not grant.is_released and not (is_exit and portal.exit_button is ExitButton.SHUNT):
         # A timed release would end what holds the portal unlocked, in a device that counts itself.
         seconds = grant_s if status.holds_unlocked is None else None
         unlock = (Unlock(seconds, grant.cause, grant.id),)
+    if grant.is_released and status.is_forced:
+        # News of a board's decision that came after the opening it explains.
+        status = replace(status, is_forced=False)
+        unlock = (Happened(EventKind.DOOR_FORCED_CLEARED, {"release": grant.id}),)
     if status.is_open and not status.is_forced:
         # The next person walks through the door that is still open: their passage is inferred.
         taken = Happened(EventKind.ACCESS_TAKEN, {"release": grant.id, "door_was_open": True})

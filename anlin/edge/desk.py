@@ -262,6 +262,20 @@ class Desk:
             self.whereabouts.move(pending.subject, stay)
         return pending
 
+    def note_decided(self, report: device.Decided, ours: Decision, release: str) -> None:
+        """Remember a grant that a device gave by itself, so that its passage moves somebody."""
+        policy = self._policy()
+        subject = subject_of(report.method, report.value, ours.holder)
+        self._pending[release] = _pending(
+            policy,
+            policy.points.get(report.point),
+            report.point,
+            subject,
+            report.method,
+            policy.holders.get(ours.holder or ""),
+            policy.credentials.get(ours.credential or ""),
+        )
+
     def not_taken(self, release: str) -> None:
         """Forget a grant that nobody used. The use of a pass stays counted: it did open."""
         self._pending.pop(release, None)

@@ -42,6 +42,15 @@ class _Running:
     """What the driver said when it started: every command asks it of every device."""
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A device with a table of its own: what it reads, and at which points."""
+
+    driver: Driver
+    methods: frozenset[Method]
+    points: frozenset[str]
+
+
 class Devices:
     """Starts a driver for each device record, and stops those that are gone."""
 
@@ -78,10 +87,10 @@ class Devices:
         )
         return frozenset().union(*served)
 
-    def tables(self) -> Mapping[str, tuple[frozenset[Method], frozenset[str]]]:
-        """Name the devices that hold their own table: what they read, and at which points."""
+    def tables(self) -> Mapping[str, Holding]:
+        """Name the devices that hold their own table."""
         return {
-            id_: (running.driver.TABLE, running.serves["points"])
+            id_: Holding(running.driver, running.driver.TABLE, running.serves["points"])
             for id_, running in self._running.items()
             if running.driver.TABLE
         }

@@ -334,7 +334,17 @@ class Engine:
         }
         data = {key: value for key, value in data.items() if value not in (None, "")}
         kind = EventKind.ACCESS_GRANTED if report.is_granted else EventKind.ACCESS_DENIED
+        is_open_yet = timedelta(seconds=report.age_s) <= STALE_AFTER
+        if report.is_granted and is_open_yet and point is not None:
+            data["release"] = secrets.token_hex(8)
         outcome = _Outcome([self._draft(kind, report.point, now, data, report.origin)])
+        if "release" in data and point is not None:
+            # The device has opened: what comes through now is lawful.
+            self._desk.note_decided(report, ours, data["release"])
+            is_exit = report.method is Method.EXIT_BUTTON or point.direction is Direction.EXIT
+            cause = portal.Cause.EXIT if is_exit else portal.Cause.DECISION
+            opened = portal.Granted(data["release"], cause, is_released=True)
+            outcome.add(self._step(point.portal, opened, now))
         if report.is_granted != ours.is_granted:
             odd = {"theirs": report.code, "ours": ours.reason, "holder": ours.holder}
             outcome.drafts.append(self._draft(EventKind.BOARD_DISAGREES, report.point, now, odd))

@@ -7,14 +7,15 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
 import structlog
 
 from anlin import __version__
 from anlin.core import sync
 from anlin.core.codec import DataError, from_data, to_data
 from anlin.core.detection import GalleryRemove, WorkerReady
-from anlin.core.device import Online, Report, WorkerReport
-from anlin.core.entities import Template
+from anlin.core.device import Online, Photo, PhotoWanted, Report, WorkerReport
+from anlin.core.entities import Method, Template
 from anlin.core.event import EventKind
 from anlin.core.policy import Delta, PolicyError
 from anlin.edge.clock import SteadyClock
@@ -25,11 +26,12 @@ from anlin.edge.gallery import gallery
 from anlin.edge.identity import Identity
 from anlin.edge.journal import NOWHERE, JournalError, Place
 from anlin.edge.links.mqtt import Broker, MqttBus
+from anlin.edge.photos import fetch_photo
 from anlin.edge.replica import ReplicaError
 from anlin.edge.salvage import open_journal, open_replica
 from anlin.edge.supervisor import Supervisor
 from anlin.edge.tables import Tables
-from anlin.edge.uplink import Downstream, HubError, Outbox
+from anlin.edge.uplink import REQUEST_TIMEOUT_S, Downstream, HubError, Outbox
 from anlin.wire.keys import SealError, unseal
 
 log = structlog.get_logger(__name__)
@@ -73,6 +75,11 @@ class Node:
             lambda: self._replica.policy.revision,
         )
         self._down = Downstream(down, identity.token)
+        self._photos = httpx.AsyncClient(
+            base_url=hub,
+            timeout=REQUEST_TIMEOUT_S,
+            headers={"Authorization": f"Bearer {identity.token}"},
+        )
         self._tables = Tables(lambda: self._replica.policy, self._devices, self._clock)
         self._models: dict[str, str] = {}
         self._is_resync = False
@@ -109,6 +116,7 @@ class Node:
         await self._engine.settle()
         await self._devices.settle()
         await self._outbox.close()
+        await self._photos.aclose()
         await self._down.close()
         self._keep_place()
         self._journal.close()
@@ -135,6 +143,9 @@ class Node:
     # Devices
 
     def _take(self, report: Report) -> None:
+        if isinstance(report, PhotoWanted):
+            self._want_photo(report.device, report.credential)
+            return
         if isinstance(report, WorkerReport) and isinstance(report.report, WorkerReady):
             model = report.report.models.get("face_embed")
             if model is not None:
@@ -147,6 +158,15 @@ class Node:
         if isinstance(report, Online) and report.is_online:
             self._tables.changed()
             self._engine.refresh(self._devices.portals(report.device))
+
+    def _want_photo(self, device: str, credential: str) -> None:
+        name = f"photo {credential} for {device}"
+        self._supervisor.until_done(name, lambda: self._give_photo(device, credential))
+
+    async def _give_photo(self, device: str, credential: str) -> None:
+        """Fetch a photograph from the hub for a terminal that makes its own template of it."""
+        jpeg = await fetch_photo(self._photos, self._identity.sealing_key, credential)
+        await self._devices.send_to(device, Photo(device, credential, jpeg))
 
     async def _fill(self, device: str, model: str) -> None:
         """Tell one camera every face it should know."""
@@ -222,8 +242,17 @@ class Node:
             self._devices.dispatch(GalleryRemove(gone))
         new = [template for id_, template in after.items() if before.get(id_) != template]
         if new:
+            for template in new:
+                if template.id in before:
+                    self._renew_photos(template.id)
             name = f"faces as of revision {self._replica.policy.revision}"
             self._supervisor.until_done(name, lambda: self._teach_all(new))
+
+    def _renew_photos(self, credential: str) -> None:
+        """Give terminals the photograph of a face that was enrolled anew."""
+        for device, holding in self._devices.tables().items():
+            if Method.FACE in holding.methods:
+                self._want_photo(device, credential)
 
     async def _teach_all(self, templates: list[Template]) -> None:
         for device, model in list(self._models.items()):

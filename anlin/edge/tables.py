@@ -18,6 +18,7 @@ from anlin.core.device import HoldTable
 from anlin.core.entities import Method
 from anlin.core.policy import Policy
 from anlin.core.schedule import Schedule
+from anlin.drivers.base import Driver
 from anlin.edge.clock import Clock
 from anlin.edge.devices import Devices
 
@@ -37,37 +38,34 @@ class Tables:
         self._policy = policy
         self._devices = devices
         self._clock = clock
-        self._sent: dict[str, Table] = {}
+        self._sent: dict[str, tuple[Driver, Table]] = {}
+        """By device; a driver that was started anew knows nothing of what the last one was told."""
         self._changed = asyncio.Event()
 
     def changed(self) -> None:
         """Say that the policy or the devices are not what they were."""
         self._changed.set()
 
-    def restarted(self, device: str) -> None:
-        """Say that a device's driver starts anew and knows no table."""
-        self._sent.pop(device, None)
-        self._changed.set()
-
     async def run(self) -> None:
         """Keep every device told until cancelled."""
         while True:
             self._changed.clear()
-            for device, (methods, points) in self._devices.tables().items():
-                table = await self._table(methods, sorted(points))
-                await self._tell(device, table)
+            for device, holding in self._devices.tables().items():
+                table = await self._table(holding.methods, sorted(holding.points))
+                await self._tell(device, holding.driver, table)
             try:
                 async with asyncio.timeout(AGAIN_S):
                     await self._changed.wait()
             except TimeoutError:
                 continue
 
-    async def _tell(self, device: str, table: Table) -> None:
-        before = self._sent.get(device)
-        if before is not None and replace(before, revision=table.revision) == table:
+    async def _tell(self, device: str, driver: Driver, table: Table) -> None:
+        told, before = self._sent.get(device, (None, None))
+        is_same = before is not None and replace(before, revision=table.revision) == table
+        if told is driver and is_same:
             return
         await self._devices.send_to(device, HoldTable(device, table))
-        self._sent[device] = table
+        self._sent[device] = (driver, table)
 
     async def _table(self, methods: frozenset[Method], points: list[str]) -> Table:
         while True:

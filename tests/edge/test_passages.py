@@ -469,6 +469,25 @@ async def test_what_a_board_decided_is_recorded_and_opens_nothing_again(site: Si
     assert not site.events(K.BOARD_DISAGREES)
 
 
+async def test_what_comes_through_on_a_boards_own_decision_is_no_forced_door(
+    make_site: Make,
+) -> None:
+    site = make_site(YARD, IN, OUT)
+    board = Decided("gate-in", Method.CARD, cast.LIN_CARD.key, True, "swipe", site.origin())
+    await site.take(board, site.contact("open"), site.contact("closed"))
+    (taken,) = site.events(K.ACCESS_TAKEN)
+    assert (taken.data["holder"], taken.data["area"]) == ("lin", "yard")
+    assert not site.events(K.DOOR_FORCED)
+    # Its news of the next opening comes late: what was taken for force is explained by it.
+    await site.tick(60)
+    await site.take(site.contact("open"))
+    await site.tick(1)
+    assert site.events(K.DOOR_FORCED)
+    await site.take(replace(board, origin=site.origin(), age_s=1.0))
+    assert site.events(K.DOOR_FORCED_CLEARED)
+    assert len(site.events(K.ACCESS_TAKEN)) == 2
+
+
 async def test_a_board_that_lets_in_whom_we_would_not_is_told(site: Site) -> None:
     board = Decided("gate-in", Method.CARD, "DEADBEEF", True, "swipe", site.origin())
     await site.take(board)
