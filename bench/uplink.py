@@ -34,8 +34,8 @@ def run() -> Iterator[Figure]:
         say("  starting the hub")
         env = up.hub_env(home, up.Addresses())
         code = _found(env)
-        hub = _serve(stack, home / "hub.log", "anlin.hub.wsgi:application", env)
-        floor = _serve(stack, home / "floor.log", "bench.rig.floor:application", {})
+        hub = serve(stack, home / "hub.log", "anlin.hub.wsgi:application", env)
+        floor = serve(stack, home / "floor.log", "bench.rig.floor:application", {})
         node = asyncio.run(_enrol(hub, code))
         sides = {
             name: (address, Journal(home / name / "journal.sqlite3", node.node))
@@ -62,7 +62,8 @@ def _found(env: Mapping[str, str]) -> str:
     return done.stdout.strip()
 
 
-def _serve(stack: ExitStack, log: Path, application: str, env: Mapping[str, str]) -> str:
+def serve(stack: ExitStack, log: Path, application: str, env: Mapping[str, str]) -> str:
+    """Serve a WSGI application as production does until the stack ends; give its address."""
     port = free_port()
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", HOST]
     command += ["--port", str(port), "--workers", "1", "--blocking-threads", "1", "--no-ws"]
