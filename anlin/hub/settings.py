@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "anlin.hub.audit",
     "anlin.hub.events",
     "anlin.hub.state",
+    "anlin.hub.explain",
     "anlin.hub.console",
     "anlin.hub.setup",
     "anlin.hub.watch",

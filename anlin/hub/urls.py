@@ -15,6 +15,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("anlin.hub.people.urls")),
     path("", include("anlin.hub.access.urls")),
     path("", include("anlin.hub.devices.urls")),
+    path("", include("anlin.hub.state.urls")),
+    path("", include("anlin.hub.explain.urls")),
     path("setup/", include("anlin.hub.setup.urls")),
     path("watch/", include("anlin.hub.watch.urls")),
     path("", include("anlin.hub.audit.urls")),

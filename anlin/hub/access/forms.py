@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from anlin.core.entities import Direction, Method
 from anlin.core.sync import CommandKind
-from anlin.hub.access.models import AccessPoint, Portal
+from anlin.hub.access.models import AccessPoint, Area, Portal
 from anlin.hub.access.passes import MAX_POINTS
 from anlin.hub.console.words import COMMAND
 from anlin.hub.people.models import Community, Unit
@@ -29,7 +29,10 @@ OPEN_REASONS = (
     (OTHER, gettext_lazy("Another reason")),
 )
 
-HOLD_MINUTES = (5, 15, 60)
+HOLD_MINUTES = (5, 15, 60, 240)
+EVERYWHERE = "all"
+SINGLE = "single"
+_LASTING = frozenset({CommandKind.HOLD_UNLOCKED, CommandKind.HOLD_LOCKED, CommandKind.MAINTENANCE})
 
 
 class _Reasoned(forms.Form):
@@ -84,7 +87,7 @@ class CommandForm(_Reasoned):
         self.fields["minutes"].choices = [  # type: ignore[attr-defined]
             (minutes, _("%(n)d minutes") % {"n": minutes}) for minutes in HOLD_MINUTES
         ]
-        if CommandKind.HOLD_UNLOCKED not in kinds:
+        if not _LASTING & set(kinds):
             del self.fields["minutes"]
 
     def clean_minutes(self) -> int:
@@ -94,11 +97,14 @@ class CommandForm(_Reasoned):
 class LockdownForm(forms.Form):
     """Many portals at once."""
 
+    where = forms.ChoiceField(
+        label=gettext_lazy("Where"), initial=EVERYWHERE, widget=forms.RadioSelect
+    )
     portals = forms.ModelMultipleChoiceField(
         label=gettext_lazy("Which gates and doors"),
+        required=False,
         queryset=Portal.objects.none(),
         widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": gettext_lazy("Choose at least one gate or door.")},
     )
     action = forms.ChoiceField(
         label=gettext_lazy("What"),
@@ -120,6 +126,18 @@ class LockdownForm(forms.Form):
         super().__init__(*args, **kwargs)
         field = self.fields["portals"]
         field.queryset = Portal.objects.filter(community=community).order_by("name")  # type: ignore[attr-defined]
+        areas = Area.objects.filter(community=community).order_by("name")
+        self.fields["where"].choices = [  # type: ignore[attr-defined]
+            (EVERYWHERE, _("The whole community")),
+            *((area.pk, _("Area %(name)s") % {"name": area.name}) for area in areas),
+            (SINGLE, _("Only the gates and doors chosen below")),
+        ]
+
+    def clean(self) -> dict[str, Any] | None:
+        given = super().clean()
+        if given and given.get("where") == SINGLE and not given.get("portals"):
+            self.add_error("portals", _("Choose at least one gate or door."))
+        return given
 
 
 LASTS = (

@@ -32,9 +32,6 @@ MAY_BE_TOLD = (Role.COMMITTEE, Role.AUDITOR)
 METHODS = (Method.PLATE, Method.CARD, Method.SECURE_CARD)
 """What can be watched for by its number; a face only as one of our own credentials."""
 
-UNTOLD = EventKind.WATCH_HIT.value
-"""The kind of event that no feed, stream or list shows: only the page of its entry."""
-
 _CARD = re.compile(r"[0-9A-F]{4,32}")
 _MIN_REASON = 4
 
@@ -166,7 +163,9 @@ def end_watch(entry: WatchEntry, by: Actor, reason: str) -> None:
 
 def hits(entry: WatchEntry) -> QuerySet[Event]:
     """Select the hits of an entry, the newest first."""
-    found = Event.objects.filter(community=entry.community_id, kind=UNTOLD, data__entry=entry.pk)
+    found = Event.objects.filter(
+        community=entry.community_id, kind=EventKind.WATCH_HIT.value, data__entry=entry.pk
+    )
     return found.order_by("-id")
 
 

@@ -16,7 +16,6 @@ from anlin.core.entities import Method
 from anlin.core.event import EventKind
 from anlin.hub.access import services as access
 from anlin.hub.access.models import AccessPoint, Credential, Portal, VisitorPass
-from anlin.hub.access.watch import UNTOLD
 from anlin.hub.api import schemas as s
 from anlin.hub.api.auth import RoleError, actor, roles
 from anlin.hub.audit.log import viewed
@@ -25,6 +24,7 @@ from anlin.hub.devices.models import Command, Node
 from anlin.hub.errors import RuleError
 from anlin.hub.events.models import Event
 from anlin.hub.events.rows import rows
+from anlin.hub.events.secrecy import told_to
 from anlin.hub.people import services as people
 from anlin.hub.people.models import Community, Holder, Purpose, Role
 from anlin.hub.permissions import staff_in
@@ -255,7 +255,7 @@ def list_events(
 ) -> dict[str, Any]:
     """List events after a position, in the order of the log."""
     found = Event.objects.filter(community=_community(request).pk, pk__gt=after)
-    found = found.exclude(kind=UNTOLD)
+    found = told_to(found, staff_in(request).role)
     if kind:
         found = found.filter(kind__in=[one.value for one in kind])
     events = list(found.order_by("pk")[:limit])

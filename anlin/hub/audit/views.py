@@ -20,6 +20,8 @@ _IN_THE_LINE_ALREADY = frozenset({"community_id", "created_at", "given_at", "iss
 _NOT_OF_THE_HOUSE = ("access.watchentry", "access.watchfeedback")
 """That somebody is sought is no business of the property company."""
 
+_LOOK_NOT_OF_THE_HOUSE = "watch entry"
+
 READERS = (Role.MANAGER, Role.COMMITTEE, Role.AUDITOR)
 
 
@@ -53,6 +55,8 @@ def changes(request: StaffRequest) -> HttpResponse:
 def looks(request: StaffRequest) -> HttpResponse:
     query = query_of(request)
     found = View.objects.filter(community=request.staff.community)
+    if request.staff.role != Role.AUDITOR:
+        found = found.exclude(what=_LOOK_NOT_OF_THE_HOUSE)
     if query:
         found = found.filter(Q(who__icontains=query) | Q(object_id=query))
     shown = paged(request, found.order_by("-id"), PAGE_SIZE)

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from anlin.core.entities import PortalKind
+from anlin.core.event import EventKind
 from anlin.core.portal import PortalState
-from anlin.hub.access.models import Portal
+from anlin.hub.access.models import AccessPoint, Area, Portal
 from anlin.hub.console.words import UNKNOWN_STATE, StateWord, Tone, state_word
 from anlin.hub.devices.models import DeviceState, Node
 from anlin.hub.people.models import Community
+from anlin.hub.reasons import kind_text
+from anlin.hub.state.attention import waiting
+from anlin.hub.state.models import DeviceTable, Override, PortalHold, Presence
+
+TABLE_GRACE = timedelta(minutes=2)
+"""A table is written row by row; only one that stays behind for longer needs a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,8 @@ class PortalView:
     since: datetime | None
     is_current: bool
     """Whether its node decides by the newest rules."""
+    holds: tuple[str, ...] = ()
+    """By whom it is held or worked on, and until when."""
 
     @property
     def tone(self) -> str:
@@ -66,7 +78,7 @@ def portal_views(community: Community, now: datetime) -> list[PortalView]:
     """Give every portal of a community as it stands."""
     portals = (
         Portal.objects.filter(community=community)
-        .select_related("status", "node")
+        .select_related("status", "hold", "node")
         .prefetch_related("points")
         .order_by("name", "id")
     )
@@ -82,9 +94,13 @@ def board(community: Community, now: datetime) -> Board:
         device__node__community=community, is_online=False
     ).select_related("device")
     concerns = [
+        *_from_events(community, now),
         *_from_portals(portals),
+        *_from_lanes(portals),
+        *_from_cars(community),
         *_from_nodes(silent),
         *_from_devices(states),
+        *_from_tables(community, now),
     ]
     concerns.sort(key=lambda concern: concern.tone != Tone.ALARM)
     behind = [
@@ -102,20 +118,171 @@ def _portal_view(portal: Portal, community: Community, now: datetime) -> PortalV
     is_heard = node is not None and node.is_online(now)
     is_current = node is not None and node.rules_as_of >= community.policy_revision
     since = status.since if status is not None else None
-    return PortalView(portal, word, is_heard, since, is_current)
+    holds = _holds(getattr(portal, "hold", None), now)
+    return PortalView(portal, word, is_heard, since, is_current, holds)
+
+
+def _holds(hold: PortalHold | None, now: datetime) -> tuple[str, ...]:
+    found = []
+    if hold is not None and hold.in_maintenance(now):
+        found.append(
+            gettext("Maintenance by %(name)s until %(time)s")
+            % {"name": hold.maintenance_by, "time": _clock(hold.maintenance_until)}
+        )
+    if hold is not None and hold.overridden(now):
+        text = (
+            gettext("Kept locked by %(name)s until %(time)s")
+            if hold.override == Override.LOCKED
+            else gettext("Kept unlocked by %(name)s until %(time)s")
+        )
+        found.append(text % {"name": hold.override_by, "time": _clock(hold.override_until)})
+    return tuple(found)
+
+
+def _clock(at: datetime | None) -> str:
+    return timezone.localtime(at).strftime("%H:%M") if at is not None else ""
+
+
+def _from_events(community: Community, now: datetime) -> Iterable[Concern]:
+    """Tell what happened once and nobody has taken note of yet; a silent call for help first.
+
+    It is told like any warning: whoever forces somebody may stand before this screen.
+    """
+    found = waiting(community, now)
+    subjects = [one.subject for one in found]
+    points = AccessPoint.objects.filter(pk__in=subjects, portal__community=community)
+    portals = Portal.objects.filter(pk__in=subjects, community=community)
+    names = dict(portals.values_list("pk", "name")) | dict(points.values_list("pk", "name"))
+    for one in sorted(found, key=lambda one: one.kind != EventKind.DURESS):
+        times = f" ×{one.count}" if one.count > 1 else ""
+        yield Concern(
+            Tone.WARNING.value,
+            _ONCE_ICON.get(one.kind, "warning"),
+            f"{kind_text(one.kind)}{times}",
+            names.get(one.subject, one.subject),
+            one.at,
+            _ONCE_ADVICE.get(one.kind),
+            reverse("console:event", args=[one.position]),
+        )
+
+
+_ONCE_ICON = {
+    EventKind.DURESS: "shield",
+    EventKind.TAILGATING: "people",
+    EventKind.REPEATED_DENIALS: "cross",
+    EventKind.LANE_BYPASSED: "barrier",
+    EventKind.VEHICLE_REVERSED: "plate",
+    EventKind.ARM_STRUCK: "barrier",
+}
+
+_ONCE_ADVICE: dict[str, Promise] = {
+    EventKind.DURESS: _("Don't call out to them. Look at the camera and call the police."),
+    EventKind.TAILGATING: _("Look at the camera who came in behind, and speak to them."),
+    EventKind.REPEATED_DENIALS: _("Look at the camera: somebody may be trying cards or PINs."),
+    EventKind.BOARD_DISAGREES: _("Its own table of cards may be out of date; see the tables."),
+    EventKind.LANE_BYPASSED: _("Look at the camera what went around the arm."),
+    EventKind.VEHICLE_REVERSED: _("Look at the camera which vehicle it was."),
+    EventKind.ARM_STRUCK: _("See whether a vehicle or the arm is damaged."),
+}
+
+
+def _from_lanes(views: Iterable[PortalView]) -> Iterable[Concern]:
+    for view in views:
+        hold = getattr(view.portal, "hold", None)
+        if hold is None:
+            continue
+        if hold.arm:
+            tone, what, advice = _ARM[hold.arm]
+            url = f"/points#{view.portal.pk}"
+            name = view.portal.name
+            yield Concern(tone.value, "barrier", what, name, hold.arm_since, advice, url)
+        if hold.waiting_since is not None:
+            yield Concern(
+                Tone.WARNING.value,
+                "plate",
+                _("A vehicle waits and nobody has answered"),
+                view.portal.name,
+                hold.waiting_since,
+                _("Speak to the driver; open by hand if they may come in."),
+                reverse("access:command", args=[view.portal.pk]),
+            )
+
+
+_ARM = {
+    "off": (
+        Tone.ALARM,
+        _("The arm was knocked off"),
+        _("Anybody can drive in. Send somebody to the lane now."),
+    ),
+    "stuck": (
+        Tone.WARNING,
+        _("The arm is stuck"),
+        _("Send somebody to the lane; move it by hand if a vehicle stands there."),
+    ),
+    "raised": (
+        Tone.WARNING,
+        _("The arm was raised by hand"),
+        _("Lower it when the way is clear."),
+    ),
+}
+
+
+def _from_cars(community: Community) -> Iterable[Concern]:
+    cars = Presence.objects.filter(community=community, is_inside=True, is_overstay=True)
+    late = list(cars.order_by("until")[:_MOST_CARS])
+    names = dict(Area.objects.filter(community=community).values_list("pk", "name"))
+    for car in late:
+        yield Concern(
+            Tone.WARNING.value,
+            "clock",
+            _("A vehicle has stayed too long"),
+            f"{car.plate} · {names.get(car.area, '')}".removesuffix(" · "),
+            car.until,
+            _("Ask its household; mark it as left if it is gone."),
+            reverse("state:cars"),
+        )
+
+
+_MOST_CARS = 5
+"""More lines would push alarms off the screen; the list of cars has them all."""
+
+
+def _from_tables(community: Community, now: datetime) -> Iterable[Concern]:
+    late = (
+        DeviceTable.objects.filter(device__node__community=community, since__lt=now - TABLE_GRACE)
+        .exclude(kind=EventKind.TABLE_HELD.value)
+        .select_related("device")
+    )
+    for table in late:
+        is_refused = table.kind == EventKind.TABLE_REFUSED
+        yield Concern(
+            Tone.WARNING.value,
+            "people",
+            kind_text(table.kind),
+            table.device.name,
+            table.since,
+            _("See whom it will not take, and take a new picture or ask the installer.")
+            if is_refused
+            else _("Who was taken back may still pass there. Check its power and network."),
+            reverse("state:tables"),
+        )
 
 
 def _from_portals(views: Iterable[PortalView]) -> Iterable[Concern]:
     for view in views:
-        if view.word.tone in (Tone.ALARM, Tone.WARNING):
+        # A barrier's fault is told by its arm, which says what is wrong.
+        is_arm = bool(getattr(getattr(view.portal, "hold", None), "arm", ""))
+        if view.word.tone in (Tone.ALARM, Tone.WARNING) and not is_arm:
             yield Concern(
                 view.word.tone.value,
                 view.word.icon,
                 view.word.word,
                 view.portal.name,
                 view.since,
-                view.word.advice,
-                f"/points#{view.portal.pk}",
+                "; ".join(view.holds) or view.word.advice,
+                reverse("state:fire")
+                if view.word is state_word(PortalState.FIRE_RELEASE)
+                else f"/points#{view.portal.pk}",
             )
 
 

@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from anlin.core.event import EventKind
 from anlin.hub.access.models import AccessPoint
-from anlin.hub.access.watch import UNTOLD
 from anlin.hub.console.words import Tone
 from anlin.hub.events.models import Event
 from anlin.hub.events.rows import rows
+from anlin.hub.events.secrecy import UNTOLD
 from anlin.hub.people.models import Community
 
 PAGE_ROWS = 40
@@ -144,7 +144,7 @@ class Wanted:
     def events(self) -> QuerySet[Event]:
         """Select the events of this wish; order and bounds are the caller's."""
         kinds = SHOWN.get(self.show, SHOWN[""])
-        found = Event.objects.filter(community=self.community.pk).exclude(kind=UNTOLD)
+        found = Event.objects.filter(community=self.community.pk).exclude(kind__in=UNTOLD)
         if kinds != SHOWN["all"]:
             found = found.filter(kind__in=[kind.value for kind in kinds])
         if self.portal:

@@ -17,9 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from anlin.core.access import Reason
 from anlin.core.event import EventKind
-from anlin.core.explanation import CHECKS
 from anlin.hub.access.models import Portal
 from anlin.hub.audit.log import Actor, viewed
 from anlin.hub.console import feed, words
@@ -27,7 +25,11 @@ from anlin.hub.console.board import board, plan
 from anlin.hub.console.login import LoginForm
 from anlin.hub.console.pages import DESK, page
 from anlin.hub.events.models import Event
+from anlin.hub.events.secrecy import told_to
+from anlin.hub.explain.services import explained
 from anlin.hub.permissions import EVERYONE, StaffRequest, public, staff_of
+from anlin.hub.state.attention import ONCE
+from anlin.hub.state.models import Noticed
 
 _YEAR_S = 365 * 24 * 3600
 _LARGEST_POSITION = 2**63 - 1
@@ -80,19 +82,24 @@ def state(request: StaffRequest) -> HttpResponse:
 @page(*DESK)
 def event(request: StaffRequest, position: int) -> HttpResponse:
     community = request.staff.community
-    found = Event.objects.filter(
-        community=community.pk, id=min(position, _LARGEST_POSITION)
-    ).first()
+    found = (
+        told_to(Event.objects.filter(community=community.pk), request.staff.role)
+        .filter(id=min(position, _LARGEST_POSITION))
+        .first()
+    )
     if found is None:
         raise Http404(_("There is no event %(position)d here.") % {"position": position})
     row = feed.shown([found])[0]
     viewed(Actor.of(request), community, "event", [str(found.pk)])
+    noticed = Noticed.objects.filter(pk=found.pk, community=community).first()
     context = {
         "row": row,
         "event": found,
         "data": found.data,
-        "checks": _checks(found),
+        "why": explained(found, community),
         "passage": _passage(found),
+        "noticed": noticed,
+        "may_notice": found.kind in ONCE and noticed is None,
     }
     return render(request, "console/event.html", context)
 
@@ -205,31 +212,6 @@ def _position(request: HttpRequest, name: str) -> int | None:
     if not text.isascii() or not text.isdigit() or len(text) > 19:
         return None
     return min(int(text), _LARGEST_POSITION)
-
-
-def _checks(found: Event) -> list[dict[str, object]]:
-    """Say for each check of a decision whether it let through, fell, or was not reached."""
-    if found.kind not in feed.PASSAGES:
-        return []
-    reason = found.data.get("reason")
-    fell = next((n for n, check in enumerate(CHECKS) if reason in check.reasons), len(CHECKS))
-    if fell == len(CHECKS) and reason != Reason.GRANTED:
-        return []
-    seen = {
-        str(check.get("name")): str(check.get("saw", ""))
-        for check in found.data.get("checks") or ()
-        if isinstance(check, dict)
-    }
-    is_granted = found.kind == EventKind.ACCESS_GRANTED
-    return [
-        {
-            "text": words.word(words.CHECK, check.name),
-            "saw": seen.get(check.name, ""),
-            "outcome": "passed" if n < fell else "fell" if n == fell else "not_reached",
-            "ends_well": is_granted,
-        }
-        for n, check in enumerate(CHECKS)
-    ]
 
 
 def _passage(found: Event) -> Event | None:

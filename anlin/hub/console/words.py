@@ -198,6 +198,7 @@ PLACES = (
     Place("people:holders", _("People"), "people", _DESK),
     Place("access:points", _("Doors"), "points", _TECH),
     Place("access:passes", _("Visitors"), "visits", _DESK),
+    Place("state:inside", _("Inside"), "home", _DESK),
     Place("devices:nodes", _("Devices"), "nodes", _TECH - {Role.GUARD, Role.LIAISON}),
     Place("setup:home", _("Set-up"), "setup", frozenset({Role.MANAGER, Role.INSTALLER})),
     Place(

@@ -3,7 +3,7 @@
     python -m anlin.hub.live --port 8001
 
 Streams stay open for days and cost a coroutine each; pages are answered elsewhere, by
-`anlin.hub.wsgi`. So this is a plain ASGI application: two addresses, no middleware.
+`anlin.hub.wsgi`. So this is a plain ASGI application: three addresses, no middleware.
 """
 
 from __future__ import annotations

@@ -17,11 +17,14 @@ from django.http import HttpRequest
 from django.utils.translation import get_supported_language_variant
 
 from anlin.core.event import EventKind
+from anlin.hub.access.models import AccessPoint
 from anlin.hub.devices import services as devices
 from anlin.hub.live.pulse import Pulse, in_database
+from anlin.hub.live.screens import screen_words
 from anlin.hub.live.streams import console_rows, node_messages
 from anlin.hub.people.models import Role, StaffProfile
 from anlin.hub.permissions import staff_of
+from anlin.hub.state.screen import COOKIE, point_of
 from anlin.hub.sync.views import bearer
 
 Scope = MutableMapping[str, Any]
@@ -36,6 +39,7 @@ CHECK_AGAIN_S = 30.0
 _MAX_POSITION = 2**63 - 1
 
 CONSOLE_ROLES = frozenset({Role.GUARD, Role.MANAGER, Role.AUDITOR})
+SCREEN_ROLES = frozenset({Role.GUARD, Role.MANAGER, Role.INSTALLER})
 
 
 class _Refused(Exception):
@@ -47,7 +51,7 @@ class _Refused(Exception):
 
 
 class _Application:
-    """Routes two addresses; counts the streams that are open."""
+    """Routes three addresses; counts the streams that are open."""
 
     def __init__(self) -> None:
         self._pulse: Pulse | None = None
@@ -68,6 +72,9 @@ class _Application:
                 raise _Refused(405, f"{request.path}: only GET")
             if request.path == "/live/events":
                 lines = await self._console(request)
+                kind = "text/event-stream"
+            elif request.path == "/live/screen":
+                lines = await self._screen(request)
                 kind = "text/event-stream"
             elif request.path == "/sync/v1/down":
                 lines = await self._down(request)
@@ -105,8 +112,24 @@ class _Application:
         for kind in kinds:
             if kind not in set(EventKind):
                 raise _Refused(400, f"kinds: {kind[:40]!r} is no kind of event")
-        rows = console_rows(self.pulse, staff.community_id, after, kinds, _language(cookies))
+        rows = console_rows(
+            self.pulse, staff.community_id, staff.role, after, kinds, _language(cookies)
+        )
         return _while_signed_in(rows, key, staff)
+
+    async def _screen(self, request: _Request) -> AsyncGenerator[bytes, None]:
+        """Open the words of one access point for its screen, or for staff who look at it."""
+        cookies, point_id = request.cookies, request.query.get("point", "")[:24]
+        key = cookies.get(COOKIE, "")[:80]
+        session = cookies.get(settings.SESSION_COOKIE_NAME, "")
+        point = await in_database(_screen_point, key, session, point_id)
+        if point is None:
+            raise _Refused(401, "/live/screen: needs the key of this point's screen")
+        resume = request.headers.get("last-event-id") or request.query.get("after")
+        after = None if not resume else _number("after", resume)
+        language = request.query.get("language", "")[:20] or _language(cookies)
+        words = screen_words(self.pulse, point, after, language)
+        return _while_allowed(words, lambda: _screen_point(key, session, point_id) is not None)
 
     async def _down(self, request: _Request) -> AsyncGenerator[bytes, None]:
         """Open the down-stream of the node whose token is shown."""
@@ -120,7 +143,7 @@ class _Application:
 
 
 class _Request:
-    """What the two addresses need of a request."""
+    """What the addresses need of a request."""
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
@@ -154,16 +177,44 @@ async def _while_signed_in(
     rows: AsyncGenerator[bytes, None], key: str, staff: StaffProfile
 ) -> AsyncGenerator[bytes, None]:
     """Pass rows on until the log-in behind them ends, or its role or community changes."""
+
+    def is_same() -> bool:
+        now = _staff_by_session(key)
+        return now is not None and (now.role, now.community_id) == (staff.role, staff.community_id)
+
+    async with aclosing(_while_allowed(rows, is_same)) as allowed:
+        async for row in allowed:
+            yield row
+
+
+async def _while_allowed(
+    rows: AsyncGenerator[bytes, None], is_allowed: Callable[[], bool]
+) -> AsyncGenerator[bytes, None]:
+    """Pass rows on, asking again every `CHECK_AGAIN_S` whether that is still allowed."""
     clock = asyncio.get_running_loop().time
     check_at = clock() + CHECK_AGAIN_S
     async with aclosing(rows):
         async for row in rows:
             if clock() >= check_at:
-                now = await in_database(_staff_by_session, key)
-                if now is None or (now.role, now.community_id) != (staff.role, staff.community_id):
+                if not await in_database(is_allowed):
                     return
                 check_at = clock() + CHECK_AGAIN_S
             yield row
+
+
+def _screen_point(key: str, session: str, point_id: str) -> AccessPoint | None:
+    """Find the point if the key is for its screen, or somebody of its community is signed in."""
+    point = point_of(key)
+    if point is not None and point.pk == point_id:
+        return point
+    staff = _staff_by_session(session)
+    if staff is None or staff.role not in SCREEN_ROLES:
+        return None
+    return (
+        AccessPoint.objects.select_related("portal")
+        .filter(pk=point_id, portal__community=staff.community_id)
+        .first()
+    )
 
 
 def _language(cookies: Mapping[str, str]) -> str:

@@ -12,11 +12,11 @@ from django.utils import timezone, translation
 from anlin.core.codec import canonical_json
 from anlin.core.sync import BEAT_S, Beat, Command, Down, Snapshot, to_down
 from anlin.hub.access.policy import delta_for
-from anlin.hub.access.watch import UNTOLD
 from anlin.hub.devices import services as devices
 from anlin.hub.devices.models import Node
 from anlin.hub.events.models import Event
 from anlin.hub.events.rows import rows
+from anlin.hub.events.secrecy import told_to
 from anlin.hub.live.pulse import Heads, Pulse, in_database
 
 ROWS_AT_ONCE = 200
@@ -25,9 +25,16 @@ QUIET_S = 15.0
 
 
 async def console_rows(
-    pulse: Pulse, community: str, after: int | None, kinds: Sequence[str], language: str
+    pulse: Pulse,
+    community: str,
+    role: str,
+    after: int | None,
+    kinds: Sequence[str],
+    language: str,
 ) -> AsyncGenerator[bytes, None]:
     """Yield events after a position as server-sent events, for ever; None: from now on.
+
+    Only what the role is told of.
 
     An empty comment is yielded each `QUIET_S` without news.
     """
@@ -38,7 +45,7 @@ async def console_rows(
         while True:
             # Before the query: what is committed after it is then news.
             seen = pulse.heads.event
-            found = await in_database(_rows_after, community, position, kinds, language)
+            found = await in_database(_rows_after, community, role, position, kinds, language)
             for row_position, text in found:
                 position = row_position
                 yield text
@@ -53,10 +60,10 @@ async def console_rows(
 
 
 def _rows_after(
-    community: str, position: int, kinds: Sequence[str], language: str
+    community: str, role: str, position: int, kinds: Sequence[str], language: str
 ) -> list[tuple[int, bytes]]:
     events = Event.objects.filter(community=community, pk__gt=position).order_by("pk")
-    events = events.exclude(kind=UNTOLD)
+    events = told_to(events, role)
     if kinds:
         events = events.filter(kind__in=kinds)
     with translation.override(language):

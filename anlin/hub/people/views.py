@@ -70,7 +70,7 @@ def holders(request: StaffRequest) -> HttpResponse:
     community = request.staff.community
     query = query_of(request)
     found = (
-        _search(community, query)
+        search(community, query)
         .prefetch_related(
             Prefetch("residencies", Residency.objects.select_related("unit")),
             Prefetch("credentials", Credential.objects.exclude(status=Status.REVOKED.value)),
@@ -371,7 +371,7 @@ def _number(text: str | None, otherwise: int) -> int:
     return otherwise
 
 
-def _search(community: Community, query: str) -> Any:
+def search(community: Community, query: str) -> Any:
     everyone = Holder.objects.filter(community=community)
     if not query:
         return everyone.exclude(status=HolderStatus.LEFT)

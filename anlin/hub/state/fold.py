@@ -167,6 +167,10 @@ def _fold_holds(events: list[Event]) -> None:
 def _hold_change(event: Event) -> dict[str, Any]:
     """Say which of a portal's holds an event changes."""
     match event.kind:
+        case EventKind.FIRE_RELEASED:
+            return {"is_fire_input": True, "is_prealarm": False}
+        case EventKind.FIRE_CLEARED | EventKind.FIRE_RESTORED:
+            return {"is_fire_input": False}
         case EventKind.DOOR_PREALARM:
             return {"is_prealarm": True}
         case EventKind.MAINTENANCE_STARTED:
@@ -321,6 +325,9 @@ _PRESENCE_KINDS = frozenset(
 _HOLD_KINDS = frozenset(
     kind.value
     for kind in (
+        EventKind.FIRE_RELEASED,
+        EventKind.FIRE_CLEARED,
+        EventKind.FIRE_RESTORED,
         EventKind.DOOR_PREALARM,
         EventKind.DOOR_CLOSED,
         EventKind.DOOR_HELD,

@@ -72,6 +72,8 @@ class PortalHold(models.Model):
     override_until = models.DateTimeField(null=True, blank=True)
     maintenance_by = models.CharField(max_length=150, blank=True)
     maintenance_until = models.DateTimeField(null=True, blank=True)
+    is_fire_input = models.BooleanField(default=False)
+    """Whether the fire panel still asks for release; nothing is locked again before it stops."""
     is_prealarm = models.BooleanField(default=False)
     arm = models.CharField(max_length=8, blank=True)
     """What is wrong with a barrier's arm: "off", "stuck", "raised", or nothing."""

@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from anlin.core.access import CHECKS, Reason
+from anlin.core.access import Reason
 from anlin.core.entities import Method
 from anlin.core.event import EventKind
+from anlin.core.explanation import CHECKS
 from anlin.hub.console import feed
 from anlin.hub.console.board import board, plan
 from anlin.hub.console.tests.world import SignIn, World

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.template.base import Lexer, TokenType
 
-from anlin.core.access import CHECKS
 from anlin.core.entities import Direction, HolderKind, Method, PortalKind, Status
+from anlin.core.explanation import CHECKS
 from anlin.core.portal import PortalState
 from anlin.core.sync import CommandKind
 from anlin.hub.console import words
