@@ -113,7 +113,8 @@ class Status:
     """Everything a lane remembers. Start from `Status()`: nothing known, nothing raised.
 
     `approach`, `under` and `arm` are None until they have been read. `crossing` is the grant of
-    the car now under the arm, if it has one; `from_inside` whether it came onto the loop there
+    the car now under the arm, if it has one; `is_free_to_pass` whether it came while the arm was
+    held up or worked on, `from_inside` whether it came onto the loop there
     without the approach, `reached_approach` whether it then went on to it. `gone_at` is when a
     car that left the approach will have backed away. `is_ours_to_lower` stands while an arm
     without a loop below, raised for good, waits for its cars.
@@ -129,6 +130,7 @@ class Status:
     is_crossing: bool = False
     crossing: Granted | None = None
     crossing_since: datetime | None = None
+    is_free_to_pass: bool = False
     from_inside: bool = False
     reached_approach: bool = False
     gone_at: datetime | None = None
@@ -252,7 +254,8 @@ def _happened(kind: EventKind, **data: Any) -> Happened:
 
 
 def _is_unattended(status: Status) -> bool:
-    is_free = status.holds_unlocked is None and not status.is_in_maintenance
+    """Whether a car stands there that nobody has decided on, and the arm is not up for it."""
+    is_free = status.holds_unlocked is None and not status.is_in_maintenance and not status.queue
     return bool(status.approach) and not status.is_seen and not status.is_waiting_told and is_free
 
 
@@ -408,6 +411,7 @@ def _enters(status: Status, at: datetime) -> Status:
         is_crossing=True,
         crossing=grant,
         crossing_since=at,
+        is_free_to_pass=status.holds_unlocked is not None or status.is_in_maintenance,
         from_inside=from_inside,
         reached_approach=False,
         gone_at=None,
@@ -435,7 +439,7 @@ def _leaves(portal: Portal, status: Status, at: datetime) -> Step:
     elif grant is not None:
         came = grant
         what = _happened(EventKind.ACCESS_TAKEN, release=grant.id, seconds=seconds)
-    elif status.holds_unlocked is not None or status.is_in_maintenance:
+    elif status.is_free_to_pass or status.holds_unlocked is not None or status.is_in_maintenance:
         what = _happened(EventKind.VEHICLE_PASSED, seconds=seconds)
     elif status.reached_approach:
         what = _happened(EventKind.VEHICLE_REVERSED, seconds=seconds)
@@ -449,6 +453,7 @@ def _leaves(portal: Portal, status: Status, at: datetime) -> Step:
         is_crossing=False,
         crossing=None,
         crossing_since=None,
+        is_free_to_pass=False,
         from_inside=False,
         reached_approach=False,
     )
