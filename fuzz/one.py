@@ -10,6 +10,8 @@ import sys
 
 import atheris
 
+from fuzz.mutate import mutate
+
 
 def main() -> None:
     """Instrument our own code and the broker's, then let libFuzzer call the target."""
@@ -24,7 +26,11 @@ def main() -> None:
         for seed in which.seeds():
             # Here, because targets import late, and what they make is made at the first call.
             run_one(which, seed)
-    atheris.Setup([sys.argv[0], *sys.argv[2:]], lambda data: run_one(which, data))
+    atheris.Setup(
+        [sys.argv[0], *sys.argv[2:]],
+        lambda data: run_one(which, data),
+        custom_mutator=lambda data, most, seed: mutate(data, most, seed, atheris.Mutate),
+    )
     atheris.Fuzz()
 
 

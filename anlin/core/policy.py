@@ -37,8 +37,15 @@ from anlin.core.schedule import Schedule
 _FACE, _TERMINAL_FACE = Method.FACE, Method.TERMINAL_FACE
 
 
+RULE_CHARS = 300
+"""How much an error says: it becomes an event, and ids and kinds come from outside."""
+
+
 class PolicyError(ValueError):
     """A change that can't be applied; names kind, id, value and rule."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule if len(rule) <= RULE_CHARS else f"{rule[:RULE_CHARS]}…")
 
 
 class RevisionGap(PolicyError):
