@@ -166,7 +166,7 @@ def _from_events(community: Community, now: datetime) -> Iterable[Concern]:
         )
 
 
-_ONCE_ICON = {
+_ONCE_ICON: dict[str, str] = {
     EventKind.DURESS: "shield",
     EventKind.TAILGATING: "people",
     EventKind.REPEATED_DENIALS: "cross",
