@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anlin.core.plate import PATTERNS, PROVINCES, PlateError, PlateKind, canonical, parse
+from anlin.core.plate import (
+    PATTERNS,
+    PROVINCES,
+    PlateError,
+    PlateKind,
+    canonical,
+    is_emergency,
+    parse,
+)
 
 K = PlateKind
 
@@ -150,3 +158,35 @@ def test_a_canonical_reading_is_a_plate_and_stays_as_it_is(text):
 @given(plates)
 def test_every_text_of_a_pattern_is_a_plate(text):
     assert parse(text).text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "stops_nowhere"),
+    [
+        ("京X1234应急", K.EMERGENCY, True),
+        ("京S0001应急", K.EMERGENCY, True),
+        ("京A1234警", K.POLICE, True),
+        ("京O1234警", K.POLICE, True),
+        ("WJ京1234X", K.ARMED_POLICE, True),
+        ("WJ12345", K.ARMED_POLICE, True),
+        ("AB12345", K.MILITARY, False),
+        ("京A12345", K.STANDARD, False),
+        ("京A1234学", K.LEARNER, False),
+        ("224001使", K.EMBASSY, False),
+    ],
+)
+def test_fire_brigades_and_police_are_known_by_their_plates(text, kind, stops_nowhere):
+    assert parse(text).kind is kind
+    assert is_emergency(text) is stops_nowhere
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "应急", "警", "京A123应急", "京A12345应急", "京A1234急", "应急京A1234", "x京A1234警"],
+)
+def test_a_mark_alone_makes_no_emergency_plate(text):
+    assert not is_emergency(text)
+
+
+def test_a_camera_that_sees_round_numbers_on_a_fire_engine_means_digits():
+    assert canonical("京X·1O3I应急") == "京X1031应急"
