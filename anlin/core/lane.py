@@ -213,7 +213,7 @@ def step(portal: Portal, status: Status, given: Input, at: datetime) -> Step:
         case ArmRead():
             after, effects = _arm(due, given.position, at)
         case StruckRead():
-            after, effects = due, (_happened(EventKind.ARM_STRUCK),)
+            after, effects = _struck(due, at)
         case Looked():
             after, effects = replace(due, is_seen=True), ()
         case FireRead():
@@ -499,6 +499,13 @@ def _arm(status: Status, position: ArmPosition, at: datetime) -> Step:
             effects.append(Unlock(None, status.holds_unlocked))
             status = _commanded(status, at, up=True)
     return status, tuple(effects)
+
+
+def _struck(status: Status, at: datetime) -> Step:
+    """The arm went up by itself: as wanted now as if told to; try again in a while."""
+    again_at = at + GONE_AFTER if not status.queue else status.gone_at
+    after = replace(_commanded(status, at, up=True), gone_at=again_at)
+    return after, (_happened(EventKind.ARM_STRUCK),)
 
 
 def _fire(status: Status, is_active: bool, at: datetime) -> Step:

@@ -48,7 +48,7 @@ HELD_OPEN_S, PREALARM_S = 8.0, 4.0
 
 STAFF_LOGINS = {"guo": (Role.GUARD, "郭"), "meng": (Role.MANAGER, "孟")}
 
-_GATE_IN = (Method.FACE, Method.CARD, Method.QR)
+_GATE_IN = (Method.FACE, Method.CARD, Method.QR, Method.PIN)
 _GATE_OUT = (Method.EXIT_BUTTON, Method.CARD)
 
 
@@ -72,6 +72,7 @@ def seed(home: Path) -> tuple[Town, str]:
             cast=_cast(residents),
             plate=_plate(residents["王"]),
             others=tuple(_cards(residents)),
+            pin=access.set_pin(residents["王"], BY),
         )
         _rules(community, controllers, buildings)
         _staff(community)

@@ -34,6 +34,9 @@ MAX_KEPT = 1000
 """What the flash of a small controller holds; beyond it the oldest is lost, and it says so."""
 
 REMEMBERED_RELEASES = 256
+ARM_S = 0.8
+"""A quick arm; the slowest take six seconds."""
+
 REACH_S = 0.3
 """From the click of the lock to the door moving."""
 
@@ -328,7 +331,18 @@ class Gate:
         position = "down" if action == "secure" else "up"
         if position == "down" and (self._under or self._fire):
             return
+        if self._walk is not None:
+            self._walk.cancel()
         if self.arm != position:
+            self._walk = asyncio.create_task(self._move_arm(position))
+
+    async def _move_arm(self, position: str) -> None:
+        self.swing("moving")
+        await asyncio.sleep(ARM_S)
+        if position == "down" and self._under:
+            # Something drove in below it: up again, by itself.
+            self.strike()
+        else:
             self.swing(position)
 
     async def _somebody_walks_through(self) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from anlin.core.pin import duress_of
 from anlin.sim.camera import Camera, Picture
 from anlin.sim.cut import Cable
 from anlin.sim.faces import Person
@@ -32,6 +33,7 @@ METHODS = {
     "face": "人脸 face",
     "plate": "车牌 plate",
     "qr": "二维码 QR",
+    "pin": "密码 PIN",
     "exit_button": "按钮 button",
 }
 
@@ -44,6 +46,9 @@ LOOKS = 3
 
 STEP_BACK_S = 1.6
 """Longer than a camera remembers a face that left: who comes back is looked at afresh."""
+
+NOSE_TO_TAIL_S = 0.2
+"""Less than an arm needs to come down between two cars."""
 
 CATCH_UP_S = 20.0
 RESTART_S = 20.0
@@ -88,7 +93,10 @@ class Story:
             ("a tenant whose lease ended yesterday", self.former_tenant),
             ("a resident's car", self.car),
             ("a foreign car", self.foreign_car),
+            ("a second car behind the first, nose to tail", self.nose_to_tail),
             ("a visitor's QR pass, twice", self.visitor),
+            ("a PIN, and the same PIN under duress", self.pin),
+            ("two people on one card", self.tailgating),
             ("a door held open", self.held_door),
             ("the network between edge and hub is cut", self.cut_network),
             ("the edge is killed in the middle of a passage", self.kill_edge),
@@ -148,6 +156,38 @@ class Story:
     async def foreign_car(self) -> None:
         """A car that nobody here knows stays outside."""
         await self._drive_up(self.site.cars.foreign, "credential_unknown")
+
+    async def nose_to_tail(self) -> None:
+        """One grant is one vehicle: who comes in behind it is told."""
+        gate, portal = self.site.gates["lane"], self.site.town.controllers["lane"].portal
+        mark = self.site.watcher.mark
+        await self._drive_up(self.site.cars.resident, "granted", behind=True)
+        rows = await self.site.watcher.wait(mark, _happened("vehicle_followed", portal), 15)
+        self._told(rows, "vehicle_followed")
+        if gate.arm == "up":
+            self._fail("the arm stayed up behind the second car")
+
+    async def pin(self) -> None:
+        """A PIN opens; with its last digit raised it opens as well, and the guard knows."""
+        mine = self.site.town.pin
+        await self._read("north", "pin", mine, "granted")
+        await asyncio.sleep(STEP_BACK_S)
+        mark = self.site.watcher.mark
+        await self._read("north", "pin", duress_of(mine), "granted")
+        rows = await self.site.watcher.wait(mark, lambda row: row["kind"] == "duress", ANSWER_S)
+        self._told(rows, "duress")
+
+    async def tailgating(self) -> None:
+        """Two go through on one grant: nobody is locked out, and it is told."""
+        gate, portal = self.site.gates["south"], self.site.town.controllers["south"].portal
+        mark = self.site.watcher.mark
+        await self._show_card("south", self.site.town.others[1], "granted")
+        gate.cross("entry", 2)
+        self._told(
+            await self.site.watcher.wait(mark, _happened("tailgating", portal), ANSWER_S),
+            "tailgating",
+        )
+        await asyncio.sleep(STEP_BACK_S)
 
     async def visitor(self) -> None:
         """A pass for one entry is good once."""
@@ -277,7 +317,7 @@ class Story:
                 break
         self._check(rows, expected, latency, opened=len(gate.releases) > before)
 
-    async def _drive_up(self, car: Car, expected: str) -> None:
+    async def _drive_up(self, car: Car, expected: str, *, behind: bool = False) -> None:
         """Drive onto the loop before the camera, back off and come again where nothing is read."""
         gate, camera = self.site.gates["lane"], self.site.cameras[LANE_CAMERA]
         point = self.site.town.controllers["lane"].point_in
@@ -292,20 +332,30 @@ class Story:
             obeyed = await gate.released(before, 1.0) if expected == "granted" and rows else None
             latency = None if obeyed is None else (obeyed.at - came_at) * 1000
             camera.clear()
-            await self._drive_on(obeyed is not None)
+            await self._drive_on(obeyed is not None, behind)
             if rows:
                 break
         self._check(rows, {expected}, latency, opened=len(gate.releases) > before)
 
-    async def _drive_on(self, is_in: bool) -> None:
-        """Drive in below the arm, or back off the loop."""
+    async def _drive_on(self, is_in: bool, behind: bool) -> None:
+        """Drive in below the arm, a second car behind where wanted; or back off the loop."""
         gate = self.site.gates["lane"]
         if is_in:
             gate.under(True)
         gate.loop(False)
         await asyncio.sleep(STEP_BACK_S)
-        if is_in:
+        if not is_in:
+            return
+        if behind:
+            gate.loop(True)
+        gate.under(False)
+        if behind:
+            await asyncio.sleep(NOSE_TO_TAIL_S)
+            gate.under(True)
+            gate.loop(False)
+            await asyncio.sleep(STEP_BACK_S)
             gate.under(False)
+            await asyncio.sleep(STEP_BACK_S)
 
     # What is told
 

@@ -46,6 +46,8 @@ class Town:
     cast: dict[str, Resident]
     plate: str
     others: tuple[Resident, ...] = ()
+    pin: str = ""
+    """Of Wang."""
 
 
 def load(home: Path) -> Town | None:

@@ -276,8 +276,10 @@ SITUATIONS: dict[str, Situation] = {
     ],
     "the arm strikes something and goes up by itself": [
         (0, STRUCK, [], [K.ARM_STRUCK]),
-        (1, UP, [], [K.ARM_RAISED]),
-        (9, DOWN, [], [K.ARM_RESTORED]),
+        (1, UP, [], []),
+        (2.999999, TICK, [], []),
+        (3, TICK, [Lock()], []),
+        (4, DOWN, [], []),
     ],
     "the arm sticks on its way up": [
         (0, LIN, RAISED_FOR_LIN, []),
