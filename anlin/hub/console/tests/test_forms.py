@@ -199,7 +199,7 @@ def test_a_lockdown_names_its_gates_and_its_reason(world: World, sign_in: SignIn
     client, url = sign_in("meng"), reverse("access:lockdown")
     chosen = [world.portals["east"].pk, world.portals["west"].pk]
     assert client.post(url, {"action": "start", "reason": "x"}).status_code == 422
-    nameless = {"action": "start", "portals": chosen, "reason": ""}
+    nameless = {"action": "start", "where": "single", "portals": chosen, "reason": ""}
     assert client.post(url, nameless).status_code == 422
     assert client.post(url, nameless | {"reason": "演练"}).status_code == 302
     assert {c.target for c in Command.objects.filter(kind="lockdown")} == set(chosen)

@@ -58,6 +58,12 @@ PAGES = [
     ("setup:matrix", "", BUILD | {"committee", "auditor"}),
     ("setup:new_device", "", BUILD),
     ("setup:device", "device", BUILD),
+    ("state:inside", "", DESK),
+    ("state:cars", "", DESK),
+    ("state:fire", "", DESK),
+    ("state:tables", "", DESK | {"installer", "auditor"}),
+    ("state:screens", "", BUILD),
+    ("explain:ask", "", DESK),
     ("watch:entries", "", KNOW),
     ("watch:propose", "", {"liaison"}),
     ("audit:changes", "", {"meng", "committee", "auditor"}),
@@ -83,6 +89,9 @@ ACTIONS = [
     ("setup:remove_rule", "rule", BUILD),
     ("setup:device_password", "device", BUILD),
     ("setup:remove_device", "device", BUILD),
+    ("state:left", "", DESK),
+    ("state:notice", "event", DESK),
+    ("state:screen_key", "point", BUILD),
 ]
 
 
@@ -96,6 +105,8 @@ def _made(world: World, what: str) -> str:
         case "schedule":
             found = community.schedules.first()
             return (found or access.add_schedule(community, "夜间", BY)).pk
+        case "event":
+            return str(world.happened(EventKind.TAILGATING, world.portals["east"].pk).pk)
         case _:
             table = community.holiday_tables.first()
             return (table or access.add_holidays(community, "节假日", [], BY)).pk
@@ -115,6 +126,7 @@ def address(world: World, name: str, on: str) -> str:
         "area": [_made(world, "area")],
         "schedule": [_made(world, "schedule")],
         "holidays": [_made(world, "holidays")],
+        "event": [_made(world, "event")],
         "lost": [lin.credentials.filter(method="card").get().pk, "lost"],
         "revoke": [lin.credentials.filter(method="card").get().pk, "revoke"],
         "resume": [lin.credentials.filter(method="card").get().pk, "resume"],
@@ -207,7 +219,7 @@ def test_the_committee_sees_that_something_changed_but_not_what_about_whom(
 
 def test_every_page_declares_its_roles_or_why_it_has_none() -> None:
     bare, count = [], 0
-    for app in ("console", "people", "access", "devices", "audit"):
+    for app in ("console", "people", "access", "devices", "audit", "state", "explain"):
         for pattern in import_module(f"anlin.hub.{app}.urls").urlpatterns:
             count += 1
             view = pattern.callback
