@@ -703,6 +703,7 @@ class Engine:
         """Go on where the last life ended: what holds portals, and who was on the way through."""
         for name, fact in self._replica.facts(memory.PREFIX):
             self._portals.restore(name.removeprefix(memory.PREFIX), fact)
+        self._restore_faults()
         for event in self._open_grants():
             point = self.policy.points.get(event.subject)
             record = self.policy.portals.get(point.portal) if point is not None else None
@@ -712,6 +713,19 @@ class Engine:
                 release = str(event.data["release"])
                 self._desk.restore(release, event.subject, event.data)
                 self._portals.restore_grant(record.id, release, event.at + wait)
+
+    def _restore_faults(self) -> None:
+        """Take up what is tampered with or faulty: that it is over must be told as well."""
+        try:
+            told = self._journal.faults()
+        except JournalError as error:
+            log.error("journal_unreadable", error=str(error))
+            return
+        for kind, subject, data in told:
+            is_tamper = kind in (EventKind.TAMPER, EventKind.TAMPER_CLEARED)
+            rule = "tamper" if is_tamper else str(data.get("rule", ""))
+            key = (subject, str(data.get("part", "")), rule)
+            self._faults[key] = kind in (EventKind.TAMPER, EventKind.DEVICE_FAULT)
 
     def _open_grants(self) -> list[Event]:
         """Grants among the last events of which it is not known whether somebody walked through.

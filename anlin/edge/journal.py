@@ -19,7 +19,7 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,7 +41,9 @@ MAX_COMMIT_EVENTS = 2000
 
 _SELECT = "SELECT seq, boot, at, kind, subject, data, revision, hash FROM event"
 
-_SCHEMA = """
+_FAULTS = "kind IN ('tamper', 'tamper_cleared', 'device_fault', 'device_fault_cleared')"
+
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS event (
     seq INTEGER PRIMARY KEY,
     boot INTEGER NOT NULL,
@@ -57,6 +59,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS event_origin ON event (origin) WHERE origin IS
 -- counts the uses of QR passes after a restart: Journal.pass_uses
 CREATE INDEX IF NOT EXISTS event_pass ON event (json_extract(data, '$.pass'))
     WHERE kind = 'access_granted' AND json_extract(data, '$.pass') IS NOT NULL;
+-- what is tampered with or faulty goes on being so after a restart: Journal.faults
+CREATE INDEX IF NOT EXISTS event_fault ON event (seq) WHERE {_FAULTS};
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
@@ -280,6 +284,19 @@ class Journal:
             " GROUP BY pass"
         )
         return {str(name): int(count) for name, count in rows}
+
+    def faults(self) -> list[tuple[EventKind, str, Mapping[str, Any]]]:
+        """List kind, subject and data of each event of a tamper or device fault, in order.
+
+        Raises:
+            JournalError: the journal can't be read.
+        """
+        question = f"SELECT kind, subject, data FROM event WHERE {_FAULTS} ORDER BY seq"  # noqa: S608
+        try:
+            rows = self._reader.execute(question).fetchall()
+            return [(EventKind(kind), subject, json.loads(data)) for kind, subject, data in rows]
+        except (sqlite3.Error, ValueError) as error:
+            raise self._fault(error) from error
 
     def find_origin(self, origin: str) -> Event | None:
         """Find the event that a device's message led to.
