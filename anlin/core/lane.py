@@ -456,6 +456,8 @@ def _leaves(portal: Portal, status: Status, at: datetime) -> Step:
         is_free_to_pass=False,
         from_inside=False,
         reached_approach=False,
+        # What the arm struck has driven out from below it.
+        gone_at=status.gone_at if queue else None,
     )
     if came is not None:
         status, more = _person_came(status, came, at)
@@ -504,7 +506,7 @@ def _arm(status: Status, position: ArmPosition, at: datetime) -> Step:
 def _struck(status: Status, at: datetime) -> Step:
     """The arm went up by itself: as wanted now as if told to; try again in a while."""
     again_at = at + GONE_AFTER if not status.queue else status.gone_at
-    after = replace(_commanded(status, at, up=True), gone_at=again_at)
+    after = replace(_commanded(status, at, up=True), gone_at=again_at, is_raised_by_hand=False)
     return after, (_happened(EventKind.ARM_STRUCK),)
 
 

@@ -162,8 +162,9 @@ class Gate:
 
     def strike(self) -> str:
         """Let the arm meet something on its way down; it goes up again."""
+        id_ = self._report("struck", input="arm")
         self.swing("up")
-        return self._report("struck", input="arm")
+        return id_
 
     def fail(self, fault: str, is_active: bool) -> str:
         """Be unwell, or well again."""
