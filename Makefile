@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: demo test check bench lock messages screenshots clean
+.PHONY: demo test check bench chaos fuzz lock messages screenshots clean
 
 $(VENV)/.uv:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] else "Python 3.11 or newer is needed; set PYTHON=")'
@@ -40,6 +40,16 @@ check: $(VENV)/.dev messages
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench $(ONLY)
+
+# Ten minutes of faults and a week without the hub, about half an hour in all; exit code 1 where
+# anything was lost, doubled or opened without a reason. SECONDS=60 EVENTS=20000 ARGS="--seed 1".
+chaos: $(VENV)/.dev
+	@$(BIN)/python -m anlin.sim.chaos --seconds $(or $(SECONDS),600) \
+		--week-events $(or $(EVENTS),1000000) --report docs/proof/chaos.md $(ARGS)
+
+# For each target SECONDS; ARGS names targets.
+fuzz: $(VENV)/.dev
+	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),30) --report docs/proof/fuzz.md $(ARGS)
 
 messages: $(VENV)/.demo
 	@$(BIN)/python scripts/compile_messages.py
