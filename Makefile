@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: demo test check bench chaos fuzz lock messages screenshots clean
+.PHONY: demo test check mutation bench chaos fuzz lock messages screenshots clean
 
 $(VENV)/.uv:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] else "Python 3.11 or newer is needed; set PYTHON=")'
@@ -37,6 +37,9 @@ check: $(VENV)/.dev messages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+mutation: $(VENV)/.dev
+	@$(BIN)/python scripts/mutation.py $(ARGS)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench $(ONLY)

@@ -269,4 +269,6 @@ class LaneBesidePaper(RuleBasedStateMachine):
 
 
 TestLaneBesidePaper = LaneBesidePaper.TestCase
-TestLaneBesidePaper.settings = settings(max_examples=300, stateful_step_count=40)
+TestLaneBesidePaper.settings = settings(
+    max_examples=6 * settings().max_examples, stateful_step_count=40
+)

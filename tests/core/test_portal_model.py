@@ -406,4 +406,6 @@ class PortalBesidePaper(RuleBasedStateMachine):
 
 
 TestPortalBesidePaper = PortalBesidePaper.TestCase
-TestPortalBesidePaper.settings = settings(max_examples=300, stateful_step_count=40)
+TestPortalBesidePaper.settings = settings(
+    max_examples=6 * settings().max_examples, stateful_step_count=40
+)
