@@ -118,7 +118,12 @@ def _portal_view(portal: Portal, community: Community, now: datetime) -> PortalV
     is_heard = node is not None and node.is_online(now)
     is_current = node is not None and node.rules_as_of >= community.policy_revision
     since = status.since if status is not None else None
-    holds = _holds(getattr(portal, "hold", None), now)
+    hold = getattr(portal, "hold", None)
+    if hold is not None and hold.arm in _ARM and word.word == state_word(PortalState.FAULT).word:
+        # A barrier has no leaf with a contact: what is wrong is its arm.
+        tone, what, advice = _ARM[hold.arm]
+        word = StateWord(what, "barrier", tone, advice)
+    holds = _holds(hold, now)
     return PortalView(portal, word, is_heard, since, is_current, holds)
 
 

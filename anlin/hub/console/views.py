@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from anlin.core.entities import Method
 from anlin.core.event import EventKind
 from anlin.hub.access.models import Portal
 from anlin.hub.audit.log import Actor, viewed
@@ -26,6 +27,7 @@ from anlin.hub.console.login import LoginForm
 from anlin.hub.console.pages import DESK, page
 from anlin.hub.events.models import Event
 from anlin.hub.events.secrecy import told_to
+from anlin.hub.explain.saw import LIVENESS
 from anlin.hub.explain.services import explained
 from anlin.hub.permissions import EVERYONE, StaffRequest, public, staff_of
 from anlin.hub.state.attention import ONCE
@@ -91,6 +93,7 @@ def event(request: StaffRequest, position: int) -> HttpResponse:
         raise Http404(_("There is no event %(position)d here.") % {"position": position})
     row = feed.shown([found])[0]
     viewed(Actor.of(request), community, "event", [str(found.pk)])
+    is_face = row["method"] in (Method.FACE, Method.TERMINAL_FACE)
     noticed = Noticed.objects.filter(pk=found.pk, community=community).first()
     context = {
         "row": row,
@@ -99,6 +102,7 @@ def event(request: StaffRequest, position: int) -> HttpResponse:
         "why": explained(found, community),
         "passage": _passage(found),
         "noticed": noticed,
+        "liveness": LIVENESS.get(str(found.data.get("liveness"))) if is_face else None,
         "may_notice": found.kind in ONCE and noticed is None,
     }
     return render(request, "console/event.html", context)
