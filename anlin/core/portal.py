@@ -371,7 +371,7 @@ def _granted(portal: Portal, status: Status, grant: Granted, at: datetime) -> St
     if status.lockdown and not status.fire_latched and grant.cause is Cause.OPERATOR:
         return status, ()
     is_exit = grant.cause is Cause.EXIT
-    if is_exit and _is_echo(portal, status, at):
+    if is_exit and not grant.is_released and _is_echo(portal, status, at):
         ignored = {"release": grant.id, "exit_ignored_s": portal.exit_ignore_s}
         return status, (Happened(EventKind.ACCESS_NOT_TAKEN, ignored),)
     grant_s = portal.grant_s

@@ -801,3 +801,12 @@ def test_after_an_e_bike_the_granted_car_has_its_full_time_again():
     lane.at(16, UP)
     assert lane.due == MORNING + timedelta(seconds=35.3)
     assert timedelta(milliseconds=700) == SHORT_CROSSING
+
+
+def test_an_arm_that_a_board_has_raised_is_not_told_to_rise():
+    lane = two_loops()
+    lane.at(0, COMES)
+    assert lane.at(1, Granted("b-1", is_released=True)) == ()
+    assert lane.state is S.RELEASED
+    lane.at(3, UNDER)
+    assert kinds(lane.at(5, CLEAR)) == [K.ACCESS_TAKEN]

@@ -1179,3 +1179,36 @@ def test_dangerous_settings_are_named(change, word):
     fault = portal_fault(replace(DOOR, **change))
     assert fault is not None
     assert word in fault
+
+
+# What a device has decided and opened by itself
+
+
+BOARDS = Granted("b-1", is_released=True)
+
+
+def test_what_a_board_has_opened_is_a_passage_without_an_order_to_unlock():
+    door = Door()
+    assert door.at(0, BOARDS) == ()
+    assert door.state is S.RELEASED
+    assert door.at(1, OPEN) == (Happened(T, {"release": "b-1"}),)
+
+
+def test_a_boards_decision_that_comes_late_clears_the_alarm_it_explains():
+    door = Door()
+    door.at(0, OPEN)
+    door.at(1, TICK)
+    assert door.state is S.FORCED
+    assert door.at(2, BOARDS) == (
+        Happened(K.DOOR_FORCED_CLEARED, {"release": "b-1"}),
+        Happened(T, {"release": "b-1", "door_was_open": True}),
+    )
+    assert door.state is S.OPEN
+    assert kinds(door.at(3, CLOSED)) == [K.DOOR_CLOSED]
+
+
+def test_a_boards_own_exit_is_never_an_echo():
+    door = Door(replace(DOOR, exit_ignore_s=4.0))
+    door.at(0, CLOSED)
+    assert door.at(-58, Granted("b-2", Cause.EXIT, is_released=True)) == ()
+    assert kinds(door.at(-57, OPEN)) == [T]
