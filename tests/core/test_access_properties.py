@@ -359,6 +359,21 @@ def test_every_decision_is_what_all_the_rules_together_lead_to():
     assert min(flags["duress"], flags["passback"]) > 20, flags
 
 
+def test_a_decision_claims_no_more_than_it_has_weighed():
+    places = {check.name: index for index, check in enumerate(CHECKS)}
+    for _, policy, shown, state in cases()[::3]:
+        decision = decide(policy, shown, state, AT)
+        place = PLACE_OF.get(decision.reason, len(CHECKS))
+        if place < places["assurance"]:
+            assert decision.level == 0
+        if place < places["area"]:
+            assert not decision.is_passback
+        if place <= places["rule"]:
+            assert decision.rule is None
+        assert (decision.point, decision.method) == (shown.point, shown.method)
+        assert decision.revision == policy.revision
+
+
 def test_what_a_camera_or_a_stranger_says_never_widens_what_a_card_may():
     """Only its own state speaks for a presentation: a loose guess beside it changes nothing."""
     for _, policy, shown, state in cases()[::5]:

@@ -22,8 +22,10 @@ from anlin.core.entities import (
     Membership,
     Method,
     Status,
+    WatchEntry,
 )
 from anlin.core.policy import Change, Delta, Policy, PolicyError, RevisionGap
+from anlin.testing import cast
 from anlin.testing.cast import (
     COMMUNITY,
     GATE_IN,
@@ -341,3 +343,49 @@ def test_the_cast_as_deltas_of_one_is_the_cast_at_once():
 def test_of_two_communities_the_answer_does_not_depend_on_their_order():
     pair = [Community("b", "b"), Community("a", "a")]
     assert make_policy(records=pair).community == make_policy(records=pair[::-1]).community
+
+
+def test_a_policy_finds_what_belongs_together():
+    court_gate = replace(cast.GATE, interlock="airlock", node="node-1")
+    inner = replace(cast.UNIT_DOOR, interlock="airlock", node="node-1")
+    policy = cast.make_policy(court_gate, inner, replace(cast.LANE, interlock="other"))
+    assert [point.id for point in policy.points_of("gate")] == ["gate-in", "gate-out"]
+    assert policy.points_of("nowhere") == ()
+    assert policy.interlocked_with("gate") == ("door-1",)
+    assert policy.interlocked_with("lane") == ()
+    assert policy.interlocked_with("nowhere") == ()
+    assert policy.portals_of_area("court") == ("door-1", "gate")
+    assert policy.portals_of_area("nowhere") == ()
+    assert not policy.is_shared("court")
+    policy.apply(
+        Delta(
+            policy.revision,
+            policy.revision + 1,
+            (cast.change(replace(inner, node="node-2"), policy.revision + 1),),
+        )
+    )
+    assert policy.is_shared("court")
+    assert not policy.is_shared("b1")
+
+
+def test_what_is_watched_for_is_found_by_what_is_shown_and_forgotten_with_its_entry():
+    entries = [
+        WatchEntry(id_, Method.PLATE, "沪B99999", datetime(2026, 12, 1, tzinfo=UTC))
+        for id_ in ("watch-2", "watch-1")
+    ]
+    policy = cast.make_policy(*entries)
+    assert [entry.id for entry in policy.watched(Method.PLATE, "沪B99999")] == [
+        "watch-1",
+        "watch-2",
+    ]
+    assert policy.watched(Method.CARD, "沪B99999") == ()
+    after = policy.revision
+    gone = tuple(cast.tombstone(entry, after + 1) for entry in entries)
+    policy.apply(Delta(after, after + 1, gone))
+    assert policy.watched(Method.PLATE, "沪B99999") == ()
+
+
+def test_a_delta_that_ends_before_its_start_is_refused():
+    policy = cast.make_policy()
+    with pytest.raises(PolicyError, match="before its start"):
+        policy.apply(Delta(policy.revision, policy.revision - 1))
