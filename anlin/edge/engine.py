@@ -101,6 +101,8 @@ class Engine:
         self._refused: Counter[str] = Counter()
         self._refused_minute = ""
         self._in_flight: set[str] = set()
+        self._owed: list[tuple[list[Draft], str | None]] = []
+        """What happened while nothing could be written, with the messages behind it."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_low = False
         self._unsaved: dict[str, str] = {}
@@ -620,10 +622,13 @@ class Engine:
             appended = await durable
         except JournalError as error:
             self._not_durable(outcome.drafts, error)
+            if self._owe(outcome.drafts, origin):
+                origin = None  # in flight until it is written: said again, it would be no news
         else:
             if not self._desk.records:
                 self._desk.records = True
                 self.note(EventKind.STORAGE_RESTORED, "journal", {})
+                self._write_owed()
             if not appended.was_known:
                 for command in outcome.commands:
                     self._dispatch(command)
@@ -640,6 +645,25 @@ class Engine:
             log.error("event_not_durable", kind=draft.kind, subject=draft.subject, error=str(error))
             if draft.kind is EventKind.ACCESS_GRANTED and draft.data.get("reason") in ENTRIES:
                 self._take_back(draft)
+
+    def _owe(self, drafts: list[Draft], origin: str | None) -> bool:
+        """Keep what has happened and moved our state, until it can be written; False if not kept.
+
+        A presentation is not kept: its device shows it again, and it is decided anew. Nor is a
+        command: it was not carried out.
+        """
+        if any(draft.kind in _NOT_OWED for draft in drafts):
+            return False
+        if len(self._owed) >= MAX_OWED:
+            log.error("event_lost", kind=drafts[0].kind, subject=drafts[0].subject)
+            return False
+        self._owed.append((drafts, origin))
+        return True
+
+    def _write_owed(self) -> None:
+        owed, self._owed = self._owed, []
+        for drafts, origin in owed:
+            self._carry_out(_Outcome(drafts), origin)
 
     def _take_back(self, draft: Draft) -> None:
         """Undo a grant that opened nothing, and say so at the door."""
@@ -741,6 +765,20 @@ class Engine:
             if event.kind is EventKind.ACCESS_GRANTED and event.data.get("release") not in settled
         ]
 
+
+MAX_OWED = 10_000
+"""Groups of events kept while nothing can be written: some 10 MB, and hours of a full disk."""
+
+_NOT_OWED = frozenset(
+    {
+        EventKind.ACCESS_GRANTED,
+        EventKind.ACCESS_DENIED,
+        EventKind.COMMAND_DONE,
+        EventKind.COMMAND_REFUSED,
+        EventKind.STORAGE_LOW,
+        EventKind.STORAGE_RESTORED,
+    }
+)
 
 RECENT_EVENTS = 200
 """Events to look back over at a start: far more than can happen in one grant time."""
