@@ -21,6 +21,7 @@ from anlin.core.access import (
     Reason,
     State,
     decide,
+    memberships_of,
     subject_of,
 )
 from anlin.core.entities import (
@@ -596,3 +597,10 @@ def test_a_car_is_known_by_its_plate_and_a_person_by_name():
     assert subject_of(Method.PLATE, "", "lin") == "lin"
     assert subject_of(Method.CARD, "04A1", "lin") == "lin"
     assert subject_of(Method.CARD, "04A1", None) is None
+
+
+def test_somebody_unknown_comes_as_the_group_of_their_pass_or_as_nobody():
+    assert memberships_of(None, None) == ()
+    assert memberships_of(None, zhao_pass(group=None)) == ()
+    assert memberships_of(None, zhao_pass(group="g")) == (Membership("g"),)
+    assert memberships_of(LIN, zhao_pass(group="g")) == LIN.memberships

@@ -8,6 +8,7 @@ import pytest
 from anlin.core.device import ArmPosition, LoopPlace
 from anlin.core.entities import Portal, PortalKind
 from anlin.core.event import EventKind
+from anlin.core.hold import Cause, Maintenance, Override
 from anlin.core.lane import (
     GONE_AFTER,
     MAX_QUEUE,
@@ -24,7 +25,6 @@ from anlin.core.lane import (
     step,
 )
 from anlin.core.portal import (
-    Cause,
     Effect,
     FireRead,
     FireRestore,
@@ -32,8 +32,6 @@ from anlin.core.portal import (
     Happened,
     Lock,
     Lockdown,
-    Maintenance,
-    Override,
     PortalState,
     ScheduleRead,
     Tick,

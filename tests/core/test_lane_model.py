@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from anlin.core.device import ArmPosition, LoopPlace
 from anlin.core.entities import Portal, PortalKind
 from anlin.core.event import EventKind
+from anlin.core.hold import Cause, Maintenance, Override
 from anlin.core.lane import (
     GONE_AFTER,
     ArmRead,
@@ -24,15 +25,12 @@ from anlin.core.lane import (
     step,
 )
 from anlin.core.portal import (
-    Cause,
     FireRead,
     FireRestore,
     Granted,
     Happened,
     Lock,
     Lockdown,
-    Maintenance,
-    Override,
     PortalState,
     ScheduleRead,
     Tick,

@@ -8,9 +8,9 @@ import pytest
 from anlin.core.device import ContactLevel
 from anlin.core.entities import ExitButton, OnPowerLoss, Portal, PortalKind, portal_fault
 from anlin.core.event import EventKind
+from anlin.core.hold import Cause, Maintenance, Override
 from anlin.core.portal import (
     Beep,
-    Cause,
     ContactRead,
     Effect,
     FireRead,
@@ -20,8 +20,6 @@ from anlin.core.portal import (
     Input,
     Lock,
     Lockdown,
-    Maintenance,
-    Override,
     Passed,
     PortalState,
     ScheduleRead,

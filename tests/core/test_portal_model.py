@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from anlin.core.device import ContactLevel
 from anlin.core.entities import ExitButton, Portal
 from anlin.core.event import EventKind
+from anlin.core.hold import Cause, Maintenance, Override
 from anlin.core.portal import (
-    Cause,
     ContactRead,
     FireRead,
     FireRestore,
@@ -26,8 +26,6 @@ from anlin.core.portal import (
     Input,
     Lock,
     Lockdown,
-    Maintenance,
-    Override,
     Passed,
     PortalState,
     ScheduleRead,

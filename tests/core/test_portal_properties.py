@@ -11,8 +11,8 @@ from random import Random
 from anlin.core.device import ContactLevel
 from anlin.core.entities import ExitButton, Portal
 from anlin.core.event import EventKind
+from anlin.core.hold import Cause, Maintenance, Override
 from anlin.core.portal import (
-    Cause,
     ContactRead,
     Effect,
     FireRead,
@@ -22,8 +22,6 @@ from anlin.core.portal import (
     Input,
     Lock,
     Lockdown,
-    Maintenance,
-    Override,
     Passed,
     PortalState,
     ScheduleRead,
