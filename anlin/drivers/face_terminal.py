@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +39,20 @@ from anlin.core.device import (
     Tampered,
 )
 from anlin.core.entities import Device, Method
+from anlin.drivers._checks import (
+    Wrong,
+    flag,
+    flag_setting,
+    host_and_port,
+    json_bytes,
+    json_object,
+    one_of,
+    only_known,
+    text,
+    text_or_empty,
+    whole,
+    whole_setting,
+)
 from anlin.drivers._table import TableKeeper
 from anlin.drivers.base import AskingLink, Emit, Link, LinkError, driver
 
@@ -48,6 +61,7 @@ MAX_ANSWER_BYTES = 400_000
 MAX_ID_CHARS = 64
 MAX_CODE_CHARS = 40
 MAX_DETAIL_CHARS = 200
+MAX_PICTURE_CHARS = 100
 MAX_AGE_MS = 30 * 24 * 3600 * 1000
 MAX_PERSONS = 100_000
 DEFAULT_CAPACITY = 10_000
@@ -71,10 +85,6 @@ _LIVENESS = {
     "spoof": Liveness.SPOOF,
     "unknown": Liveness.UNKNOWN,
 }
-
-
-class _Wrong(ValueError):
-    """A message that breaks the profile; the text is the rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,27 +175,23 @@ class FaceTerminal:
         """Read one message of the link; what breaks the profile comes back as `Refused`."""
         origin = None
         try:
-            data = _object(payload)
+            data = json_object(payload, MAX_PAYLOAD_BYTES)
             match address:
                 case "state":
-                    is_online = _flag(data, "online")
-                    return Online(self.id, is_online, _text(data, "detail", MAX_DETAIL_CHARS))
+                    is_online = flag(data, "online")
+                    return Online(self.id, is_online, text(data, "detail", MAX_DETAIL_CHARS))
                 case "denied":
-                    return Refused(self.id, _text(data, "rule", MAX_DETAIL_CHARS))
+                    return Refused(self.id, text(data, "rule", MAX_DETAIL_CHARS))
                 case "heartbeat":
                     return self._alive(data)
                 case "record":
-                    store = _text(data, "store", MAX_ID_CHARS)
-                    seq = _whole(data, "seq", 1, 2**53)
+                    store = text(data, "store", MAX_ID_CHARS)
+                    seq = whole(data, "seq", 1, 2**53)
                     origin = f"{self.id}/{store}-{seq}"
-                    kind = data.get("kind")
-                    decode = _RECORDS.get(kind) if isinstance(kind, str) else None
-                    if decode is None:
-                        raise _Wrong(f"kind is not one of {', '.join(_RECORDS)}")
-                    return decode(self, data, origin)
+                    return _RECORDS[one_of(data, "kind", _RECORDS)](self, data, origin)
                 case _:
-                    raise _Wrong("not a message of the link")
-        except _Wrong as error:
+                    raise Wrong("not a message of the link")
+        except Wrong as error:
             return Refused(self.id, f"{address[:40]}: {error}", f"{len(payload)} bytes", origin)
 
     def encode(self, command: Command) -> list[tuple[str, bytes]]:
@@ -195,11 +201,11 @@ class FaceTerminal:
         match command:
             case Release() if locks and command.portal == settings.portal:
                 if command.seconds is None:
-                    return [("lock", _json({"held": True}))]
+                    return [("lock", json_bytes({"held": True}))]
                 ms = round(command.seconds * 1000)
-                return [("order", _json({"do": "release", "id": command.id, "ms": ms}))]
+                return [("order", json_bytes({"do": "release", "id": command.id, "ms": ms}))]
             case Secure() if locks and command.portal == settings.portal:
-                return [("lock", _json({"held": False}))]
+                return [("lock", json_bytes({"held": False}))]
             case Show() if command.point == settings.point:
                 show = {
                     "do": "show",
@@ -208,12 +214,12 @@ class FaceTerminal:
                     "granted": command.is_granted,
                     "ms": round(command.seconds * 1000),
                 }
-                messages = [("order", _json(show))]
+                messages = [("order", json_bytes(show))]
                 if command.voice:
-                    messages.append(("order", _json({"do": "say", "text": command.voice})))
+                    messages.append(("order", json_bytes({"do": "say", "text": command.voice})))
                 return messages
             case Acknowledge() if command.device == self.id:
-                return [("ack", _json({"id": command.origin.removeprefix(f"{self.id}/")}))]
+                return [("ack", json_bytes({"id": command.origin.removeprefix(f"{self.id}/")}))]
             case AskLevels() if command.device == self.id:
                 return [("levels", b"{}")]
             case _:
@@ -223,8 +229,8 @@ class FaceTerminal:
 
     def _alive(self, data: Mapping[str, Any]) -> Report:
         """Take a heartbeat with news; a terminal with another memory is read from the start."""
-        store = _text(data, "store", MAX_ID_CHARS)
-        persons = _whole(data, "persons", 0, MAX_PERSONS)
+        store = text(data, "store", MAX_ID_CHARS)
+        persons = whole(data, "persons", 0, MAX_PERSONS)
         before, self._heartbeat = self._heartbeat, (store, persons)
         held = self._keeper.held
         is_other = before is not None and before[0] != store
@@ -233,21 +239,18 @@ class FaceTerminal:
         return Online(self.id, is_online=True, detail="heartbeat")
 
     def _face(self, data: Mapping[str, Any], origin: str) -> Report:
-        value = _text(data, "person", MAX_ID_CHARS) if data.get("person") else ""
-        liveness = data.get("liveness", "unknown")
-        if not isinstance(liveness, str) or liveness not in _LIVENESS:
-            raise _Wrong(f"liveness is not one of {', '.join(_LIVENESS)}")
-        picture = _text(data, "picture", 100) if data.get("picture") else None
+        value = text_or_empty(data, "person", MAX_ID_CHARS)
+        liveness = one_of({"liveness": "unknown", **data}, "liveness", _LIVENESS)
         evidence = Evidence(
             score=_share(data, "score"),
             threshold=_share(data, "threshold"),
             liveness=_LIVENESS[liveness],
-            picture=picture,
+            picture=text_or_empty(data, "picture", MAX_PICTURE_CHARS) or None,
         )
         return self._shown(data, origin, Method.TERMINAL_FACE, value, evidence)
 
     def _card(self, data: Mapping[str, Any], origin: str) -> Report:
-        value = _text(data, "card", MAX_ID_CHARS)
+        value = text(data, "card", MAX_ID_CHARS)
         return self._shown(data, origin, Method.CARD, value, Evidence())
 
     def _shown(
@@ -259,31 +262,29 @@ class FaceTerminal:
         evidence: Evidence,
     ) -> Report:
         point, age_s = self._settings.point, _age_s(data)
-        if not _flag(data, "offline"):
+        if not flag(data, "offline"):
             return Read(point, method, value, origin, age_s, evidence)
         # Cut off, it decided by its own table and has acted on it.
-        is_granted, code = _flag(data, "opened"), _text(data, "code", MAX_CODE_CHARS)
+        is_granted, code = flag(data, "opened"), text(data, "code", MAX_CODE_CHARS)
         return Decided(point, method, value, is_granted, code, origin, age_s, evidence)
 
     def _contact(self, data: Mapping[str, Any], origin: str) -> Report:
-        level = data.get("level")
-        if not isinstance(level, str) or level not in set(ContactLevel):
-            raise _Wrong(f"level is not one of {', '.join(ContactLevel)}")
+        level = ContactLevel(one_of(data, "level", ContactLevel))
         if not self._settings.portal:
-            raise _Wrong("a contact needs the setting 'portal'")
-        return Contact(self._settings.portal, ContactLevel(level), origin)
+            raise Wrong("a contact needs the setting 'portal'")
+        return Contact(self._settings.portal, level, origin)
 
     def _button(self, data: Mapping[str, Any], origin: str) -> Report:
         if not self._settings.button_point:
-            raise _Wrong("a button needs the setting 'button_point'")
+            raise Wrong("a button needs the setting 'button_point'")
         point = self._settings.button_point
         return Read(point, Method.EXIT_BUTTON, "button", origin, _age_s(data))
 
     def _tamper(self, data: Mapping[str, Any], origin: str) -> Report:
-        return Tampered(self.id, _flag(data, "active"), origin)
+        return Tampered(self.id, flag(data, "active"), origin)
 
     def _lost(self, data: Mapping[str, Any], origin: str) -> Report:
-        _whole(data, "count", 1, 2**53)
+        whole(data, "count", 1, 2**53)
         return Fault(self.id, "records_lost", is_active=True, origin=origin)
 
     # The table of persons
@@ -405,10 +406,10 @@ class FaceTerminal:
     async def _ask(self, address: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
         if self._link is None:
             raise LinkError(f"terminal {self.id}: is not connected")
-        payload = await self._link.ask(address, _json(data))
+        payload = await self._link.ask(address, json_bytes(data))
         try:
-            return _object(payload, MAX_ANSWER_BYTES)
-        except _Wrong as error:
+            return json_object(payload, MAX_ANSWER_BYTES)
+        except Wrong as error:
             raise LinkError(f"terminal {self.id}: {address}: {error}") from error
 
     def _read_back(self, data: object) -> Person:
@@ -418,22 +419,22 @@ class FaceTerminal:
         """
         try:
             if not isinstance(data, dict):
-                raise _Wrong("a person must be an object")
-            key = _text(data, "key", MAX_ID_CHARS)
+                raise Wrong("a person must be an object")
+            key = text(data, "key", MAX_ID_CHARS)
             schedules = data.get("schedules")
             if not isinstance(schedules, list) or not all(isinstance(s, str) for s in schedules):
-                raise _Wrong("schedules must be a list of texts")
+                raise Wrong("schedules must be a list of texts")
             return Person(
                 key,
-                _text(data, "name", MAX_ID_CHARS) if data.get("name") else "",
-                _text(data, "card", MAX_ID_CHARS) if data.get("card") else "",
-                _whole(data, "valid_from", 0, 2**40),
-                _whole(data, "valid_until", 0, 2**40),
+                text_or_empty(data, "name", MAX_ID_CHARS),
+                text_or_empty(data, "card", MAX_ID_CHARS),
+                whole(data, "valid_from", 0, 2**40),
+                whole(data, "valid_until", 0, 2**40),
                 tuple(sorted(schedules)),
-                _flag(data, "alone"),
+                flag(data, "alone"),
                 str(data.get("photo_mark", ""))[:64] if key in self._marks else "",
             )
-        except _Wrong as error:
+        except Wrong as error:
             raise LinkError(f"terminal {self.id}: a person it holds: {error}") from error
 
 
@@ -465,9 +466,7 @@ def terminal_settings(device: str, settings: Mapping[str, Any]) -> Settings:
     Raises:
         ValueError: names the device and the setting that is wrong.
     """
-    unknown = set(settings) - _SETTINGS
-    if unknown:
-        raise ValueError(f"device {device}: setting {min(unknown)!r} is not known")
+    only_known(device, settings, _SETTINGS)
     if not device.replace("-", "").replace("_", "").isalnum():
         raise ValueError(f"device {device}: its id can't be part of an address")
     names = {}
@@ -478,34 +477,22 @@ def terminal_settings(device: str, settings: Mapping[str, Any]) -> Settings:
         names[name] = value
     if not names["point"]:
         raise ValueError(f"device {device}: setting 'point' must name an access point")
-    drives_lock = settings.get("drives_lock", False)
-    if not isinstance(drives_lock, bool):
-        raise ValueError(
-            f"device {device}: setting 'drives_lock' needs 'portal', and true or false"
-        )
+    drives_lock = flag_setting(device, settings.get("drives_lock", False), "'drives_lock'")
     if drives_lock and not names["portal"]:
         raise ValueError(f"device {device}: setting 'drives_lock' needs 'portal'")
     if bool(names["tls_cert"]) != bool(names["tls_key"]):
         raise ValueError(f"device {device}: settings 'tls_cert' and 'tls_key' go together")
-    listen = settings.get("listen")
-    host, _, port = listen.rpartition(":") if isinstance(listen, str) else ("", "", "")
-    if not host or not port.isascii() or not port.isdigit() or int(port[:6]) > 65535:
-        raise ValueError(f"device {device}: setting 'listen' must be host:port")
+    # Port 0 is whichever is free.
+    host, port = host_and_port(device, settings.get("listen"), "listen", least_port=0)
     capacity = settings.get("capacity", DEFAULT_CAPACITY)
-    if (
-        not isinstance(capacity, int)
-        or isinstance(capacity, bool)
-        or not 0 < capacity <= MAX_PERSONS
-    ):
-        raise ValueError(f"device {device}: setting 'capacity' must be 1 to {MAX_PERSONS}")
     return Settings(
         names["point"],
         names["portal"],
         drives_lock,
         names["button_point"],
-        host.strip("[]"),
-        int(port),
-        capacity,
+        host,
+        port,
+        whole_setting(device, capacity, "'capacity'", 1, MAX_PERSONS),
         names["tls_cert"],
         names["tls_key"],
     )
@@ -526,57 +513,20 @@ def _mark(jpeg: bytes) -> str:
     return hashlib.sha256(jpeg).hexdigest()[:16]
 
 
-def _object(payload: bytes, most: int = MAX_PAYLOAD_BYTES) -> Mapping[str, Any]:
-    if len(payload) > most:
-        raise _Wrong(f"{len(payload)} bytes; at most {most}")
-    try:
-        data = json.loads(payload)
-    except (ValueError, RecursionError):
-        raise _Wrong("not JSON") from None
-    if not isinstance(data, dict):
-        raise _Wrong("not a JSON object")
-    return data
-
-
-def _text(data: Mapping[str, Any], name: str, limit: int) -> str:
-    value = data.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= limit or not value.isprintable():
-        raise _Wrong(f"{name} must be a text of 1 to {limit} printable characters")
-    return value
-
-
-def _flag(data: Mapping[str, Any], name: str) -> bool:
-    value = data.get(name)
-    if not isinstance(value, bool):
-        raise _Wrong(f"{name} must be true or false")
-    return value
-
-
-def _whole(data: Mapping[str, Any], name: str, low: int, high: int) -> int:
-    value = data.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise _Wrong(f"{name} must be a whole number from {low} to {high}")
-    return value
-
-
 def _share(data: Mapping[str, Any], name: str) -> float | None:
     value = data.get(name)
     if value is None:
         return None
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise _Wrong(f"{name} must be a number from 0 to 1")
+        raise Wrong(f"{name} must be a number from 0 to 1")
     return float(value)
 
 
 def _age_s(data: Mapping[str, Any]) -> float:
     """How long ago it happened: by the terminal's counter, or by two readings of its clock."""
     if "age_ms" in data:
-        return _whole(data, "age_ms", 0, MAX_AGE_MS) / 1000
-    now, at = _whole(data, "now_ms", 0, 2**53), _whole(data, "at_ms", 0, 2**53)
+        return whole(data, "age_ms", 0, MAX_AGE_MS) / 1000
+    now, at = whole(data, "now_ms", 0, 2**53), whole(data, "at_ms", 0, 2**53)
     if not 0 <= now - at <= MAX_AGE_MS:
-        raise _Wrong("at_ms and now_ms are not within 30 days of each other")
+        raise Wrong("at_ms and now_ms are not within 30 days of each other")
     return (now - at) / 1000
-
-
-def _json(data: Mapping[str, Any]) -> bytes:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

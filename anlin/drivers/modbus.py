@@ -6,7 +6,6 @@ times (`anlin.edge.links.modbus`); this codec gives bits their meaning.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +31,17 @@ from anlin.core.device import (
 )
 from anlin.core.entities import Device, Method
 from anlin.core.words import Word
+from anlin.drivers._checks import (
+    Wrong,
+    flag,
+    flag_setting,
+    host_and_port,
+    json_bytes,
+    json_object,
+    only_known,
+    text_or_empty,
+    whole_setting,
+)
 from anlin.drivers.base import Emit, Link, driver
 
 MAX_PAYLOAD_BYTES = 512
@@ -118,10 +128,6 @@ class Wiring:
         return states
 
 
-class _Wrong(ValueError):
-    """A message that breaks the rules of the link; the text is the rule."""
-
-
 @driver("modbus")
 class Modbus:
     """One module: its inputs become reports, releases become coils."""
@@ -156,21 +162,23 @@ class Modbus:
     def decode(self, address: str, payload: bytes) -> Report:
         """Read one message of the link; what makes no sense comes back as `Refused`."""
         try:
-            data = _object(payload)
+            data = json_object(payload, MAX_PAYLOAD_BYTES)
             if address == "state":
-                return Online(self.id, _flag(data, "online"), _text(data, "detail"))
+                return Online(
+                    self.id, flag(data, "online"), text_or_empty(data, "detail", MAX_DETAIL_CHARS)
+                )
             name, _, number = address.partition("/")
             if name not in {"input", "pressed"} or not number.isascii() or not number.isdigit():
-                raise _Wrong("not an address of the link")
+                raise Wrong("not an address of the link")
             # No int of a long text: Python refuses above 4300 digits by a ValueError of its own.
             wired = self._wiring.inputs.get(int(number[:6]))
             if wired is None:
-                raise _Wrong("input is not wired in this device's settings")
-            is_active = wired.is_active(_flag(data, "on"))
+                raise Wrong("input is not wired in this device's settings")
+            is_active = wired.is_active(flag(data, "on"))
             if name == "pressed":
                 return self._pressed(wired, is_active)
             return self._level(wired, is_active)
-        except _Wrong as error:
+        except Wrong as error:
             return Refused(self.id, f"{address[:40]}: {error}", f"{len(payload)} bytes")
 
     def encode(self, command: Command) -> tuple[str, bytes] | None:
@@ -180,7 +188,7 @@ class Modbus:
                 output = self._wiring.outputs[command.portal]
                 is_on = not output.is_fail_safe
                 if command.seconds is None:
-                    return "set", _json({"coil": output.coil, "on": is_on})
+                    return "set", json_bytes({"coil": output.coil, "on": is_on})
                 is_arm = output.lower_coil is not None
                 pulse = {
                     "id": command.id,
@@ -190,12 +198,12 @@ class Modbus:
                     "register": output.pulse_register,
                     "unit_ms": output.pulse_unit_ms,
                 }
-                return "pulse", _json(pulse)
+                return "pulse", json_bytes(pulse)
             case Secure() if command.portal in self._wiring.outputs:
                 output = self._wiring.outputs[command.portal]
                 if output.lower_coil is None:
-                    return "set", _json({"coil": output.coil, "on": output.is_fail_safe})
-                return "lower", _json(self._lowering(command.portal, output))
+                    return "set", json_bytes({"coil": output.coil, "on": output.is_fail_safe})
+                return "lower", json_bytes(self._lowering(command.portal, output))
             case AskLevels() if command.device == self.id:
                 return "levels", b"{}"
             case _:
@@ -219,18 +227,18 @@ class Modbus:
             case Kind.MAINS:
                 return Fault(self.id, "mains_lost", is_active=not is_active)
             case Kind.EXIT_BUTTON:
-                raise _Wrong("a button has presses, no level")
+                raise Wrong("a button has presses, no level")
 
     def _pressed(self, wired: Input, is_active: bool) -> Report:
         if wired.kind is not Kind.EXIT_BUTTON or not is_active:
-            raise _Wrong("not a press of an exit button")
+            raise Wrong("not a press of an exit button")
         return Read(wired.place, Method.EXIT_BUTTON, str(wired.number))
 
     def _arm(self, wired: Input, is_active: bool) -> Report:
         ends = self._arms.setdefault(wired.place, {})
         ends[wired.kind] = is_active
         if ends.get(Kind.ARM_DOWN) and ends.get(Kind.ARM_UP):
-            raise _Wrong("the arm's switches say up and down at once")
+            raise Wrong("the arm's switches say up and down at once")
         if ends.get(Kind.ARM_DOWN):
             return Arm(wired.place, ArmPosition.DOWN)
         # With one switch wired, the other end is never claimed: "moving" is all that is known.
@@ -256,17 +264,15 @@ def wiring(device: str, settings: Mapping[str, Any]) -> Wiring:
     Raises:
         ValueError: names the device and the setting that is wrong.
     """
-    unknown = set(settings) - _SETTINGS
-    if unknown:
-        raise ValueError(f"device {device}: setting {min(unknown)!r} is not known")
-    host, port = _address(device, settings.get("address"))
+    only_known(device, settings, _SETTINGS)
+    host, port = host_and_port(device, settings.get("address"), "address")
     inputs = _section(device, settings, "inputs")
     outputs = _section(device, settings, "outputs")
     made = Wiring(
         host,
         port,
-        _whole(device, "unit", settings.get("unit", 1), 0, 255),
-        _whole(device, "poll_ms", settings.get("poll_ms", DEFAULT_POLL_MS), *_POLLS),
+        whole_setting(device, settings.get("unit", 1), "unit", 0, 255),
+        whole_setting(device, settings.get("poll_ms", DEFAULT_POLL_MS), "poll_ms", *_POLLS),
         {each.number: each for each in (_input(device, *item) for item in inputs.items())},
         {portal: _output(device, portal, given) for portal, given in outputs.items()},
     )
@@ -296,13 +302,6 @@ _OUTPUT_SETTINGS = {
 }
 
 
-def _address(device: str, given: object) -> tuple[str, int]:
-    host, _, port = given.rpartition(":") if isinstance(given, str) else ("", "", "")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65536:
-        raise ValueError(f"device {device}: setting 'address' must be host:port")
-    return host.strip("[]"), int(port)
-
-
 def _section(device: str, settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     given = settings.get(name, {})
     if not isinstance(given, Mapping) or not all(isinstance(v, Mapping) for v in given.values()):
@@ -314,9 +313,7 @@ def _input(device: str, number: str, given: Mapping[str, Any]) -> Input:
     where = f"inputs {str(number)[:20]!r}"
     if not number.isascii() or not number.isdigit() or not 0 <= int(number[:6]) <= MAX_INPUT:
         raise ValueError(f"device {device}: setting {where}: not a number from 0 to {MAX_INPUT}")
-    unknown = set(given) - _INPUT_SETTINGS
-    if unknown:
-        raise ValueError(f"device {device}: setting {where}: {min(unknown)!r} is not known")
+    only_known(device, given, _INPUT_SETTINGS, f"{where}: ")
     kind = given.get("kind")
     if kind not in set(Kind):
         raise ValueError(f"device {device}: setting {where}: kind is not one of {', '.join(Kind)}")
@@ -325,70 +322,30 @@ def _input(device: str, number: str, given: Mapping[str, Any]) -> Input:
     place = "" if kind in _OF_THE_BOARD else given.get(name)
     if not isinstance(place, str) or (kind not in _OF_THE_BOARD and not place):
         raise ValueError(f"device {device}: setting {where}: a {kind} needs {name!r}")
-    is_inverted = given.get("inverted", False)
-    if not isinstance(is_inverted, bool):
-        raise ValueError(f"device {device}: setting {where}: 'inverted' must be true or false")
+    is_inverted = flag_setting(device, given.get("inverted", False), f"{where}: 'inverted'")
     return Input(int(number), kind, place, is_inverted)
 
 
 def _output(device: str, portal: str, given: Mapping[str, Any]) -> Output:
     where = f"outputs {portal[:40]!r}"
-    unknown = set(given) - _OUTPUT_SETTINGS
-    if unknown:
-        raise ValueError(f"device {device}: setting {where}: {min(unknown)!r} is not known")
-    is_fail_safe = given.get("is_fail_safe", False)
-    if not isinstance(is_fail_safe, bool):
-        raise ValueError(f"device {device}: setting {where}: 'is_fail_safe' must be true or false")
+    only_known(device, given, _OUTPUT_SETTINGS, f"{where}: ")
+    is_fail_safe = flag_setting(
+        device, given.get("is_fail_safe", False), f"{where}: 'is_fail_safe'"
+    )
     lower, register = given.get("lower_coil"), given.get("pulse_register")
     if lower is not None and is_fail_safe:
         raise ValueError(
             f"device {device}: setting {where}: a barrier's coil is not 'is_fail_safe'"
         )
+
+    def number(name: str, value: object, low: int, high: int) -> int:
+        return whole_setting(device, value, f"{where} {name}", low, high)
+
     return Output(
-        _whole(device, f"{where} coil", given.get("coil"), 0, MAX_COIL),
-        None if lower is None else _whole(device, f"{where} lower_coil", lower, 0, MAX_COIL),
+        number("coil", given.get("coil"), 0, MAX_COIL),
+        None if lower is None else number("lower_coil", lower, 0, MAX_COIL),
         is_fail_safe,
-        None if register is None else _whole(device, f"{where} pulse_register", register, 0, 65535),
-        _whole(
-            device, f"{where} pulse_unit_ms", given.get("pulse_unit_ms", REGISTER_UNIT_MS), 1, 1000
-        ),
-        _whole(device, f"{where} pulse_ms", given.get("pulse_ms", BARRIER_PULSE_MS), 50, 5000),
+        None if register is None else number("pulse_register", register, 0, 65535),
+        number("pulse_unit_ms", given.get("pulse_unit_ms", REGISTER_UNIT_MS), 1, 1000),
+        number("pulse_ms", given.get("pulse_ms", BARRIER_PULSE_MS), 50, 5000),
     )
-
-
-def _whole(device: str, name: str, given: object, low: int, high: int) -> int:
-    if not isinstance(given, int) or isinstance(given, bool) or not low <= given <= high:
-        raise ValueError(
-            f"device {device}: setting {name} must be a whole number from {low} to {high}"
-        )
-    return given
-
-
-def _object(payload: bytes) -> Mapping[str, Any]:
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise _Wrong(f"{len(payload)} bytes; at most {MAX_PAYLOAD_BYTES}")
-    try:
-        data = json.loads(payload)
-    except (ValueError, RecursionError):
-        raise _Wrong("not JSON") from None
-    if not isinstance(data, dict):
-        raise _Wrong("not a JSON object")
-    return data
-
-
-def _flag(data: Mapping[str, Any], name: str) -> bool:
-    value = data.get(name)
-    if not isinstance(value, bool):
-        raise _Wrong(f"{name} must be true or false")
-    return value
-
-
-def _text(data: Mapping[str, Any], name: str) -> str:
-    value = data.get(name, "")
-    if not isinstance(value, str) or not (value.isprintable() or not value):
-        raise _Wrong(f"{name} must be a text")
-    return value[:MAX_DETAIL_CHARS]
-
-
-def _json(data: Mapping[str, Any]) -> bytes:
-    return json.dumps(data, separators=(",", ":")).encode()

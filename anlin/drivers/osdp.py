@@ -34,6 +34,16 @@ from anlin.core.device import (
 )
 from anlin.core.entities import Device, Method
 from anlin.core.event import EventKind
+from anlin.drivers._checks import (
+    Wrong,
+    flag,
+    json_bytes,
+    json_object,
+    only_known,
+    text,
+    text_or_empty,
+    whole,
+)
 from anlin.drivers.base import Emit, Link, driver
 from anlin.wire.keypad import MAX_DIGITS
 from anlin.wire.wiegand import FORMATS, FrameError
@@ -63,10 +73,6 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")
 _TCP = re.compile(r"tcp://(?P<host>[^\s/:@]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>\d{1,5})")
 _SHOWN = ("reader", "input", "active", "online", "bits", "format")
 """What a refusal repeats of a message: never card data, never digits."""
-
-
-class _Wrong(ValueError):
-    """A message that is not of this link; the text is the rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +135,7 @@ def read_settings(device: str, settings: Mapping[str, Any]) -> Settings:
     def fail(name: str, rule: str) -> ValueError:
         return ValueError(f"device {device}: setting {name!r} {rule}")
 
-    unknown = set(settings) - {"line", "baud", "readers", "media"}
-    if unknown:
-        raise fail(min(unknown), "is not known")
+    only_known(device, settings, ("line", "baud", "readers", "media"))
     line = settings.get("line")
     if not isinstance(line, str) or not (line.startswith("/dev/") or _is_tcp(line)):
         raise fail("line", 'must be "/dev/…" or "tcp://host:port"')
@@ -143,17 +147,17 @@ def read_settings(device: str, settings: Mapping[str, Any]) -> Settings:
         raise fail("readers", f"must map 1 to {MAX_READERS} addresses to readers")
     readers: dict[int, Reader] = {}
     for address, wiring in given.items():
-        text = str(address)
-        if not (text.isascii() and text.isdigit() and int(text[:4]) <= MAX_ADDRESS):
+        digits = str(address)
+        if not (digits.isascii() and digits.isdigit() and int(digits[:4]) <= MAX_ADDRESS):
             raise fail("readers", f"must have addresses from 0 to {MAX_ADDRESS}")
-        if int(text) in readers:
-            raise fail("readers", f"has address {int(text)} twice")
-        name = f"readers.{int(text)}"
+        if int(digits) in readers:
+            raise fail("readers", f"has address {int(digits)} twice")
+        name = f"readers.{int(digits)}"
         if not isinstance(wiring, Mapping):
             raise fail(name, "must map names to values")
         try:
-            readers[int(text)] = _reader(device, int(text), wiring)
-        except _Wrong as error:
+            readers[int(digits)] = _reader(device, int(digits), wiring)
+        except ValueError as error:
             raise ValueError(f"device {device}: setting '{name}.{error}") from None
     keys = [reader.key_name for reader in readers.values() if reader.secure]
     if len(set(keys)) != len(keys):
@@ -171,25 +175,25 @@ def _reader(device: str, address: int, wiring: Mapping[str, Any]) -> Reader:
     for name, value in wiring.items():
         check = _WIRING.get(name)
         if check is None:
-            raise _Wrong(f"{str(name)[:40]}' is not known")
+            raise ValueError(f"{str(name)[:40]}' is not known")
         values[name] = check(name, value)
     reader = Reader(address, **values)
     if not (reader.point or reader.portal or reader.exit_point):
-        raise _Wrong("point' must be set, or portal, or exit_point: it serves nothing")
+        raise ValueError("point' must be set, or portal, or exit_point: it serves nothing")
     for name in ("output", "contact_input", "fire_input"):
         if getattr(reader, name) is not None and not reader.portal:
-            raise _Wrong(f"portal' must be set where {name} is")
+            raise ValueError(f"portal' must be set where {name} is")
     if (reader.exit_input is None) != (not reader.exit_point):
-        raise _Wrong("exit_input' and exit_point must be set together")
+        raise ValueError("exit_input' and exit_point must be set together")
     wired = [reader.contact_input, reader.fire_input, reader.exit_input]
     used = [number for number in wired if number is not None]
     if len(set(used)) != len(used):
-        raise _Wrong("contact_input', exit_input and fire_input must be different inputs")
+        raise ValueError("contact_input', exit_input and fire_input must be different inputs")
     if reader.reversed and reader.card_format == "wiegand37":
-        raise _Wrong("reversed' is for whole bytes: wiegand37 has 35 bits")
+        raise ValueError("reversed' is for whole bytes: wiegand37 has 35 bits")
     name = reader.key_name or f"{device}-{address}"
     if not _NAME.fullmatch(name):
-        raise _Wrong(
+        raise ValueError(
             "key_name' must be 1 to 80 letters, digits, dots, dashes or underscores"
             " (by default it is made of the device's id)"
         )
@@ -198,31 +202,31 @@ def _reader(device: str, address: int, wiring: Mapping[str, Any]) -> Reader:
 
 def _a_flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise _Wrong(f"{name}' must be true or false")
+        raise ValueError(f"{name}' must be true or false")
     return value
 
 
 def _an_id(name: str, value: Any) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT_CHARS:
-        raise _Wrong(f"{name}' must be an id")
+        raise ValueError(f"{name}' must be an id")
     return value
 
 
 def _a_number(name: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_NUMBER:
-        raise _Wrong(f"{name}' must be a number from 0 to {MAX_NUMBER}")
+        raise ValueError(f"{name}' must be a number from 0 to {MAX_NUMBER}")
     return value
 
 
 def _numbers(name: str, value: Any) -> frozenset[int]:
     if not isinstance(value, list | tuple) or len(value) > MAX_NUMBER + 1:
-        raise _Wrong(f"{name}' must be a list of input numbers")
+        raise ValueError(f"{name}' must be a list of input numbers")
     return frozenset(_a_number(name, number) for number in value)
 
 
 def _a_format(name: str, value: Any) -> str:
     if not isinstance(value, str) or value not in FORMATS:
-        raise _Wrong(f"{name}' must be one of {', '.join(FORMATS)}")
+        raise ValueError(f"{name}' must be one of {', '.join(FORMATS)}")
     return value
 
 
@@ -306,21 +310,21 @@ class OsdpLine:
         """Read one message; what is not as it should be comes back as `Refused`, never raises."""
         data: Mapping[str, Any] = {}
         try:
-            data = _object(payload)
+            data = json_object(payload, MAX_PAYLOAD_BYTES)
             if address == "up/line":
-                detail = _text(data, "detail")
-                return Online(self.id, _flag(data, "online"), detail)
+                detail = text_or_empty(data, "detail", MAX_TEXT_CHARS)
+                return Online(self.id, flag(data, "online"), detail)
             decode = _DECODERS.get(address)
             if decode is None:
-                raise _Wrong("not a message of this link")
-            number = _number(data, "reader", MAX_ADDRESS)
+                raise Wrong("not a message of this link")
+            number = whole(data, "reader", 0, MAX_ADDRESS)
             reader = self._readers.get(number)
             if reader is None:
-                raise _Wrong("reader is not in this device's settings")
+                raise Wrong("reader is not in this device's settings")
             return decode(self, reader, data)
         except FrameError as error:
             return Refused(self.id, str(error), _shown(data, payload))
-        except _Wrong as error:
+        except Wrong as error:
             return Refused(self.id, f"{address[:40]}: {error}", _shown(data, payload))
 
     def encode(self, command: Command) -> list[tuple[str, bytes]]:
@@ -348,25 +352,30 @@ class OsdpLine:
 
     def _outputs(self, portal: str, order: Mapping[str, int]) -> list[tuple[str, bytes]]:
         return [
-            ("output", _json({"reader": reader.address, "output": reader.output, **order}))
+            ("output", json_bytes({"reader": reader.address, "output": reader.output, **order}))
             for reader in self._readers.values()
             if reader.portal == portal and reader.output is not None
         ]
 
     def _online(self, reader: Reader, data: Mapping[str, Any]) -> Report:
-        return Online(self.id, _flag(data, "online"), _text(data, "detail"), reader.part)
+        return Online(
+            self.id,
+            flag(data, "online"),
+            text_or_empty(data, "detail", MAX_TEXT_CHARS),
+            reader.part,
+        )
 
     def _fault(self, reader: Reader, data: Mapping[str, Any]) -> Report:
-        return Fault(self.id, _text(data, "rule"), _flag(data, "active"), reader.part)
+        return Fault(self.id, text(data, "rule", MAX_TEXT_CHARS), flag(data, "active"), reader.part)
 
     def _card(self, reader: Reader, data: Mapping[str, Any]) -> Report:
         frame = _hex(data, "data")
-        bits = _number(data, "bits", len(frame) * 8)
-        is_wiegand = _flag(data, "wiegand")
-        if _flag(data, "old"):
-            raise _Wrong("read while the reader was away; to be shown again")
+        bits = whole(data, "bits", 0, len(frame) * 8)
+        is_wiegand = flag(data, "wiegand")
+        if flag(data, "old"):
+            raise Wrong("read while the reader was away; to be shown again")
         if not reader.point:
-            raise _Wrong("a card at a reader without point")
+            raise Wrong("a card at a reader without point")
         card = read_card(
             frame,
             bits,
@@ -382,34 +391,34 @@ class OsdpLine:
     def _pin(self, reader: Reader, data: Mapping[str, Any]) -> Report:
         digits = data.get("digits")
         if not isinstance(digits, str) or not 0 < len(digits) <= MAX_DIGITS:
-            raise _Wrong(f"digits must be a text of 1 to {MAX_DIGITS} digits")
+            raise Wrong(f"digits must be a text of 1 to {MAX_DIGITS} digits")
         if not (digits.isascii() and digits.isdigit()):
-            raise _Wrong(f"digits must be a text of 1 to {MAX_DIGITS} digits")
+            raise Wrong(f"digits must be a text of 1 to {MAX_DIGITS} digits")
         if not reader.point:
-            raise _Wrong("a PIN at a reader without point")
+            raise Wrong("a PIN at a reader without point")
         return Read(reader.point, Method.PIN, digits)
 
     def _refused(self, reader: Reader, data: Mapping[str, Any]) -> Report:
-        return Refused(self.id, f"{reader.part}: {_text(data, 'rule')}")
+        return Refused(self.id, f"{reader.part}: {text(data, 'rule', MAX_TEXT_CHARS)}")
 
     def _input(self, reader: Reader, data: Mapping[str, Any]) -> Report:
-        number = _number(data, "input", MAX_NUMBER)
-        is_on = _flag(data, "active") != (number in reader.inverted_inputs)
+        number = whole(data, "input", 0, MAX_NUMBER)
+        is_on = flag(data, "active") != (number in reader.inverted_inputs)
         if number == reader.contact_input:
             level = ContactLevel.OPEN if is_on else ContactLevel.CLOSED
             return Contact(reader.portal, level)
         if number == reader.fire_input:
             return FireInput(reader.portal, is_on)
-        raise _Wrong("input is not wired in this device's settings")
+        raise Wrong("input is not wired in this device's settings")
 
     def _button(self, reader: Reader, data: Mapping[str, Any]) -> Report:
-        number = _number(data, "input", MAX_NUMBER)
+        number = whole(data, "input", 0, MAX_NUMBER)
         if number != reader.exit_input:
-            raise _Wrong("input is not an exit button in this device's settings")
+            raise Wrong("input is not an exit button in this device's settings")
         return Read(reader.exit_point, Method.EXIT_BUTTON, str(number))
 
     def _tamper(self, reader: Reader, data: Mapping[str, Any]) -> Report:
-        return Tampered(self.id, _flag(data, "active"), part=reader.part)
+        return Tampered(self.id, flag(data, "active"), part=reader.part)
 
 
 _DECODERS: dict[str, Callable[[OsdpLine, Reader, Mapping[str, Any]], Report]] = {
@@ -431,26 +440,14 @@ def _signal(reader: Reader, command: Show) -> list[tuple[str, bytes]]:
     if signal.colour is not None:
         tenths = min(max(round(command.seconds * 10), 1), MAX_TENTHS)
         lamp = {"reader": reader.address, "colour": signal.colour, "tenths": tenths}
-        messages.append(("led", _json(lamp)))
+        messages.append(("led", json_bytes(lamp)))
     buzzer = {
         "reader": reader.address,
         "on": signal.beep_on,
         "off": signal.beep_off,
         "times": signal.beeps,
     }
-    return [*messages, ("buzzer", _json(buzzer))]
-
-
-def _object(payload: bytes) -> Mapping[str, Any]:
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise _Wrong(f"{len(payload)} bytes; at most {MAX_PAYLOAD_BYTES}")
-    try:
-        data = json.loads(payload)
-    except (ValueError, RecursionError):
-        raise _Wrong("not JSON") from None
-    if not isinstance(data, dict):
-        raise _Wrong("not a JSON object")
-    return data
+    return [*messages, ("buzzer", json_bytes(buzzer))]
 
 
 def _shown(data: Mapping[str, Any], payload: bytes) -> str:
@@ -459,34 +456,9 @@ def _shown(data: Mapping[str, Any], payload: bytes) -> str:
     return json.dumps(plain)[:MAX_TEXT_CHARS] if plain else f"{len(payload)} bytes"
 
 
-def _flag(data: Mapping[str, Any], name: str) -> bool:
-    value = data.get(name)
-    if not isinstance(value, bool):
-        raise _Wrong(f"{name} must be true or false")
-    return value
-
-
-def _number(data: Mapping[str, Any], name: str, most: int) -> int:
-    value = data.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise _Wrong(f"{name} must be a whole number from 0 to {most}")
-    return value
-
-
-def _text(data: Mapping[str, Any], name: str) -> str:
-    value = data.get(name)
-    if not isinstance(value, str) or len(value) > MAX_TEXT_CHARS or not value.isprintable():
-        raise _Wrong(f"{name} must be a text of at most {MAX_TEXT_CHARS} printable characters")
-    return value
-
-
 def _hex(data: Mapping[str, Any], name: str) -> bytes:
     value = data.get(name)
     try:
         return bytes.fromhex(value) if isinstance(value, str) else bytes.fromhex("-")
     except ValueError:
-        raise _Wrong(f"{name} must be hex") from None
-
-
-def _json(data: Mapping[str, Any]) -> bytes:
-    return json.dumps(data, separators=(",", ":")).encode()
+        raise Wrong(f"{name} must be hex") from None
