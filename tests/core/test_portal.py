@@ -1210,3 +1210,12 @@ def test_a_boards_own_exit_is_never_an_echo():
     door.at(0, CLOSED)
     assert door.at(-58, Granted("b-2", Cause.EXIT, is_released=True)) == ()
     assert kinds(door.at(-57, OPEN)) == [T]
+
+
+def test_an_override_that_has_ended_leaves_nothing_of_itself():
+    for ended in (locked_until(60), until(60)):
+        door = Door()
+        before = door.status
+        door.at(0, ended)
+        door.at(60, TICK)
+        assert door.status == before
