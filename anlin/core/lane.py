@@ -23,8 +23,8 @@ from typing import Any
 from anlin.core.device import ArmPosition, LoopPlace
 from anlin.core.entities import Portal
 from anlin.core.event import EventKind
+from anlin.core.hold import Cause, Hold, Maintenance, Override, greeted, overridden, scheduled
 from anlin.core.portal import (
-    Cause,
     Effect,
     FireRead,
     FireRestore,
@@ -32,8 +32,6 @@ from anlin.core.portal import (
     Happened,
     Lock,
     Lockdown,
-    Maintenance,
-    Override,
     PortalState,
     ScheduleRead,
     Tick,
@@ -109,7 +107,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class Status(Hold):
     """Everything a lane remembers. Start from `Status()`: nothing known, nothing raised.
 
     `approach`, `under` and `arm` are None until they have been read. `crossing` is the grant of
@@ -140,32 +138,6 @@ class Status:
     is_off: bool = False
     is_stuck: bool = False
     is_raised_by_hand: bool = False
-    fire: bool = False
-    fire_latched: bool = False
-    lockdown: bool = False
-    override_until: datetime | None = None
-    override_by: str = ""
-    override_locked: bool = False
-    maintenance_until: datetime | None = None
-    maintenance_by: str = ""
-    scheduled: bool = False
-    awaits_person: bool = False
-
-    @property
-    def holds_unlocked(self) -> Cause | None:
-        """What keeps the arm up beyond one vehicle, by priority."""
-        if self.fire_latched:
-            return Cause.FIRE
-        if self.lockdown:
-            return None
-        if self.override_until is not None:
-            return None if self.override_locked else Cause.OPERATOR
-        return Cause.SCHEDULE if self.scheduled and not self.awaits_person else None
-
-    @property
-    def is_in_maintenance(self) -> bool:
-        """Whether somebody works on it, so that it raises no alarms."""
-        return self.maintenance_until is not None
 
     @property
     def grant(self) -> Granted | None:
@@ -223,11 +195,12 @@ def step(portal: Portal, status: Status, given: Input, at: datetime) -> Step:
         case Lockdown():
             after, effects = _lockdown(due, given, at)
         case Override():
-            after, effects = _override(due, given, at)
+            after, effects = _hold(due, overridden(due, given, at), at, by=given.by)
         case Maintenance():
             after, effects = _maintain(due, given, at)
         case ScheduleRead():
-            after, effects = _schedule(portal, due, given.is_active, at)
+            wanted = scheduled(portal, due, given.is_active)
+            after, effects = _hold(due, wanted, at, by="schedule")
         case Tick():  # pragma: no branch  (there is no other input)
             after, effects = due, ()
     return after, late + effects
@@ -374,12 +347,7 @@ def _infer_taken(status: Status, at: datetime, by: str) -> Step:
 
 
 def _person_came(status: Status, grant: Granted, at: datetime) -> Step:
-    """Let the schedule hold the arm up from the first valid car on, where it waits for one."""
-    is_first = status.scheduled and status.awaits_person and grant.cause is Cause.DECISION
-    # Fire lets everybody through, so whoever came by it has proven nothing.
-    if not is_first or status.fire_latched:
-        return status, ()
-    return _hold(status, replace(status, awaits_person=False), at, by="schedule")
+    return _hold(status, greeted(status, grant.cause), at, by="schedule")
 
 
 def _backed_away(status: Status, at: datetime) -> Step:
@@ -547,17 +515,6 @@ def _not_taken(grants: Iterable[Waiting]) -> tuple[Effect, ...]:
     )
 
 
-def _override(status: Status, given: Override, at: datetime) -> Step:
-    until = given.until if given.until is not None and given.until > at else None
-    wanted = replace(
-        status,
-        override_until=until,
-        override_by=given.by if until is not None else "",
-        override_locked=given.is_locked and until is not None,
-    )
-    return _hold(status, wanted, at, by=given.by)
-
-
 def _maintain(status: Status, given: Maintenance, at: datetime) -> Step:
     if given.until is None or given.until <= at:
         return _end_maintenance(status, at, by=given.by)
@@ -578,14 +535,6 @@ def _end_maintenance(status: Status, at: datetime, *, by: str) -> Step:
         return status, ()
     after = replace(status, maintenance_until=None, maintenance_by="", moved_at=at)
     return after, (_happened(EventKind.MAINTENANCE_ENDED, by=by),)
-
-
-def _schedule(portal: Portal, status: Status, is_active: bool, at: datetime) -> Step:
-    awaits = is_active and portal.needs_first_person
-    if is_active and status.scheduled:
-        awaits = awaits and status.awaits_person
-    wanted = replace(status, scheduled=is_active, awaits_person=awaits)
-    return _hold(status, wanted, at, by="schedule")
 
 
 def _hold(before: Status, after: Status, at: datetime, *, by: str) -> Step:

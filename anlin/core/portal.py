@@ -15,6 +15,15 @@ from typing import Any
 from anlin.core.device import ContactLevel
 from anlin.core.entities import ExitButton, Portal
 from anlin.core.event import EventKind
+from anlin.core.hold import (
+    Cause,
+    Hold,
+    Maintenance,
+    Override,
+    greeted,
+    overridden,
+    scheduled,
+)
 from anlin.core.words import Word
 
 
@@ -32,16 +41,6 @@ class PortalState(Word):
     MAINTENANCE = "maintenance"
     FIRE_RELEASE = "fire_release"
     FAULT = "fault"
-
-
-class Cause(Word):
-    """Why a portal may be unlocked. There is no other way."""
-
-    DECISION = "decision"
-    EXIT = "exit"
-    OPERATOR = "operator"
-    SCHEDULE = "schedule"
-    FIRE = "fire"
 
 
 # Inputs
@@ -97,26 +96,6 @@ class Lockdown:
     """A named person starts or ends a lockdown."""
 
     is_active: bool
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """A named person holds the portal until a time, or (None) takes that back.
-
-    Unlocked; or, with `is_locked`, to credentials only while its schedule would unlock it.
-    """
-
-    until: datetime | None
-    by: str
-    is_locked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Maintenance:
-    """A named person works on the portal until a time: it raises no alarms; None ends it."""
-
-    until: datetime | None
     by: str
 
 
@@ -179,23 +158,13 @@ Effect = Unlock | Lock | Beep | Happened
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class Status(Hold):
     """Everything a portal remembers. Start from `Status()`: nothing known, nothing released.
 
     `allowed` persons may pass in this opening, or without a leaf until `allowed_until`.
     """
 
     contact: ContactLevel | None = None
-    fire: bool = False
-    fire_latched: bool = False
-    lockdown: bool = False
-    override_until: datetime | None = None
-    override_by: str = ""
-    override_locked: bool = False
-    maintenance_until: datetime | None = None
-    maintenance_by: str = ""
-    scheduled: bool = False
-    awaits_person: bool = False
     grant: Granted | None = None
     grant_until: datetime | None = None
     opened_at: datetime | None = None
@@ -220,22 +189,6 @@ class Status:
     def has_contact_fault(self) -> bool:
         """Whether the contact's wiring is shorted or cut."""
         return self.contact in (ContactLevel.SHORT, ContactLevel.CUT)
-
-    @property
-    def holds_unlocked(self) -> Cause | None:
-        """What keeps the portal unlocked beyond one passage, by priority."""
-        if self.fire_latched:
-            return Cause.FIRE
-        if self.lockdown:
-            return None
-        if self.override_until is not None:
-            return None if self.override_locked else Cause.OPERATOR
-        return Cause.SCHEDULE if self.scheduled and not self.awaits_person else None
-
-    @property
-    def is_in_maintenance(self) -> bool:
-        """Whether somebody works on it, so that it raises no alarms."""
-        return self.maintenance_until is not None
 
     @property
     def is_timed(self) -> bool:
@@ -285,11 +238,12 @@ def step(portal: Portal, status: Status, given: Input, at: datetime) -> Step:
         case Lockdown():
             after, effects = _lockdown(due, given, at)
         case Override():
-            after, effects = _override(due, given, at)
+            after, effects = _hold(due, overridden(due, given, at), at, by=given.by)
         case Maintenance():
             after, effects = _maintain(due, given, at)
         case ScheduleRead():
-            after, effects = _schedule(portal, due, given.is_active, at)
+            wanted = scheduled(portal, due, given.is_active)
+            after, effects = _hold(due, wanted, at, by="schedule")
         case Tick():  # pragma: no branch  (there is no other input)
             after, effects = due, ()
     return after, late + effects
@@ -418,12 +372,7 @@ def _is_echo(portal: Portal, status: Status, at: datetime) -> bool:
 
 
 def _person_came(status: Status, grant: Granted, at: datetime) -> Step:
-    """Let the schedule unlock from the first valid person on, where the portal waits for one."""
-    is_first = status.scheduled and status.awaits_person and grant.cause is Cause.DECISION
-    # Fire lets everybody through, so whoever came by it has proven nothing.
-    if not is_first or status.fire_latched:
-        return status, ()
-    return _hold(status, replace(status, awaits_person=False), at, by="schedule")
+    return _hold(status, greeted(status, grant.cause), at, by="schedule")
 
 
 def _unsettled(status: Status) -> tuple[Effect, ...]:
@@ -593,17 +542,6 @@ def _lockdown(status: Status, given: Lockdown, at: datetime) -> Step:
     return after, (*effects, Happened(kind, {"by": given.by}))
 
 
-def _override(status: Status, given: Override, at: datetime) -> Step:
-    until = given.until if given.until is not None and given.until > at else None
-    wanted = replace(
-        status,
-        override_until=until,
-        override_by=given.by if until is not None else "",
-        override_locked=given.is_locked and until is not None,
-    )
-    return _hold(status, wanted, at, by=given.by)
-
-
 def _maintain(status: Status, given: Maintenance, at: datetime) -> Step:
     if given.until is None or given.until <= at:
         return _end_maintenance(status, at, by=given.by)
@@ -635,14 +573,6 @@ def _end_maintenance(status: Status, at: datetime, *, by: str) -> Step:
     if after.is_open:
         after = replace(after, opened_at=at, is_prealarm=False)
     return after, (Happened(EventKind.MAINTENANCE_ENDED, {"by": by}),)
-
-
-def _schedule(portal: Portal, status: Status, is_active: bool, at: datetime) -> Step:
-    awaits = is_active and portal.needs_first_person
-    if is_active and status.scheduled:
-        awaits = awaits and status.awaits_person
-    wanted = replace(status, scheduled=is_active, awaits_person=awaits)
-    return _hold(status, wanted, at, by="schedule")
 
 
 def _hold(before: Status, after: Status, at: datetime, *, by: str) -> Step:

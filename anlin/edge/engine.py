@@ -23,6 +23,7 @@ from anlin.core.access import ENTRIES, STALE_AFTER, Decision, Reason
 from anlin.core.codec import to_data
 from anlin.core.entities import Direction, Method, Portal, PortalKind
 from anlin.core.event import Draft, Event, EventKind
+from anlin.core.hold import Cause, Maintenance, Override
 from anlin.core.policy import Policy
 from anlin.core.tell import tell
 from anlin.edge import portals as memory
@@ -344,7 +345,7 @@ class Engine:
             # The device has opened: what comes through now is lawful.
             self._desk.note_decided(report, ours, data["release"])
             is_exit = report.method is Method.EXIT_BUTTON or point.direction is Direction.EXIT
-            cause = portal.Cause.EXIT if is_exit else portal.Cause.DECISION
+            cause = Cause.EXIT if is_exit else Cause.DECISION
             opened = portal.Granted(data["release"], cause, is_released=True)
             outcome.add(self._step(point.portal, opened, now))
         if report.is_granted != ours.is_granted:
@@ -800,7 +801,7 @@ def _grant(judged: Judged, release: str) -> portal.Granted:
     """Word a decision for the portal: who, how many, and whether they need more time."""
     decision, point = judged.decision, judged.point
     holder = judged.holder
-    cause = portal.Cause.EXIT if decision.reason is Reason.FREE_EGRESS else portal.Cause.DECISION
+    cause = Cause.EXIT if decision.reason is Reason.FREE_EGRESS else Cause.DECISION
     persons = max(1, point.persons) if point is not None else 1
     if holder is not None and holder.needs_escort:
         persons = max(2, persons)
@@ -813,13 +814,13 @@ def _portal_input(command: sync.Command, now: datetime) -> portal.Input:
     match command.kind:
         case kinds.HOLD_UNLOCKED | kinds.HOLD_LOCKED:
             is_locked = command.kind is kinds.HOLD_LOCKED
-            return portal.Override(_until(command, now), command.by, is_locked)
+            return Override(_until(command, now), command.by, is_locked)
         case kinds.HOLD_NORMAL:
-            return portal.Override(None, command.by)
+            return Override(None, command.by)
         case kinds.MAINTENANCE:
-            return portal.Maintenance(_until(command, now), command.by)
+            return Maintenance(_until(command, now), command.by)
         case kinds.MAINTENANCE_END:
-            return portal.Maintenance(None, command.by)
+            return Maintenance(None, command.by)
         case kinds.LOCKDOWN:
             return portal.Lockdown(is_active=True, by=command.by)
         case kinds.LOCKDOWN_END:
@@ -827,7 +828,7 @@ def _portal_input(command: sync.Command, now: datetime) -> portal.Input:
         case kinds.FIRE_RESTORE:
             return portal.FireRestore(command.by)
         case _:
-            return portal.Granted(command.id, portal.Cause.OPERATOR, {"by": command.by})
+            return portal.Granted(command.id, Cause.OPERATOR, {"by": command.by})
 
 
 def _until(command: sync.Command, now: datetime) -> datetime:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from anlin.core import lane, portal
@@ -16,6 +16,7 @@ from anlin.core.codec import from_data, to_data
 from anlin.core.device import ArmPosition, ContactLevel
 from anlin.core.entities import Portal, PortalKind
 from anlin.core.event import EventKind
+from anlin.core.hold import Hold
 from anlin.core.policy import Policy
 
 Status = portal.Status | lane.Status
@@ -24,20 +25,7 @@ PREFIX = "portal/"
 """Before the portal's id, in the names of the replica's facts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What holds a portal through a restart: a lockdown or a fire release must not end with it."""
-
-    fire_latched: bool = False
-    lockdown: bool = False
-    override_until: datetime | None = None
-    override_by: str = ""
-    override_locked: bool = False
-    maintenance_until: datetime | None = None
-    maintenance_by: str = ""
-
-
-NOTHING = Held()
+NOTHING = Hold()
 
 _ARM = {ContactLevel.CLOSED: ArmPosition.DOWN, ContactLevel.OPEN: ArmPosition.UP}
 
@@ -110,16 +98,8 @@ class Portals:
         """Take up what held a portal in the last life."""
         kept = _read(fact)
         if kept != NOTHING:
-            self._statuses[id_] = replace(
-                self.status(id_),
-                fire_latched=kept.fire_latched,
-                lockdown=kept.lockdown,
-                override_until=kept.override_until,
-                override_by=kept.override_by,
-                override_locked=kept.override_locked,
-                maintenance_until=kept.maintenance_until,
-                maintenance_by=kept.maintenance_by,
-            )
+            held_by = {name: getattr(kept, name) for name in _KEPT}
+            self._statuses[id_] = replace(self.status(id_), **held_by)
 
     def restore_grant(self, id_: str, release: str, until: datetime) -> None:
         """Take up a grant of the last life; its timer runs on."""
@@ -158,22 +138,29 @@ class Portals:
         return after, effects + done
 
 
-def held(status: Status) -> Held:
+_KEPT = (
+    "fire_latched",
+    "lockdown",
+    "override_until",
+    "override_by",
+    "override_locked",
+    "maintenance_until",
+    "maintenance_by",
+)
+"""What holds a portal through a restart: a lockdown or a fire release must not end with it.
+
+The fire input is read anew, and the schedule worked out.
+"""
+
+
+def held(status: Status) -> Hold:
     """Give what of a status must outlive the process."""
-    return Held(
-        status.fire_latched,
-        status.lockdown,
-        status.override_until,
-        status.override_by,
-        status.override_locked,
-        status.maintenance_until,
-        status.maintenance_by,
-    )
+    return Hold(**{name: getattr(status, name) for name in _KEPT})
 
 
-def _read(fact: str) -> Held:
+def _read(fact: str) -> Hold:
     if fact[:1] in ("0", "1"):
         # As version 0.1 kept it: two flags and the end of an override.
         until = datetime.fromisoformat(fact[2:]) if fact[2:] else None
-        return Held(fact[0] == "1", fact[1] == "1", until)
-    return from_data(Held, json.loads(fact))
+        return Hold(fire_latched=fact[0] == "1", lockdown=fact[1] == "1", override_until=until)
+    return from_data(Hold, json.loads(fact))

@@ -153,7 +153,7 @@ class PortalStatus(models.Model):
     is_fire = models.BooleanField(default=False)
     is_fault = models.BooleanField(default=False)
     unlocked_by = models.CharField(max_length=20, blank=True)
-    """The cause that holds it unlocked (`core.portal.Cause`), if any."""
+    """The cause that holds it unlocked (`core.hold.Cause`), if any."""
     since = models.DateTimeField(null=True, blank=True)
     position = models.PositiveBigIntegerField(default=0)
     """Of the newest event folded in."""
