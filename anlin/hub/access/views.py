@@ -105,7 +105,7 @@ def sent(request: StaffRequest, command_id: str) -> HttpResponse:
 @page(*DESK)
 def lockdown(request: StaffRequest) -> HttpResponse:
     community = request.staff.community
-    first = {"portals": community.portals.all(), "action": request.GET.get("action", "start")}
+    first = {"action": request.GET.get("action", "start")}
     form = LockdownForm(
         community, request.POST if request.method == "POST" else None, initial=first
     )

@@ -77,6 +77,9 @@ def _fold_portals(events: list[Event]) -> None:
 def _portal_change(event: Event) -> dict[str, Any]:
     """Say which of a portal's facts an event changes."""
     match event.kind:
+        case EventKind.ACCESS_TAKEN if _text(event, "state") in _SHUT:
+            # A turnstile or an arm: somebody passed, and no leaf stands open.
+            return {}
         case EventKind.ACCESS_TAKEN | EventKind.DOOR_FOUND_OPEN:
             return {"contact": "open"}
         case EventKind.DOOR_CLOSED:
@@ -264,6 +267,8 @@ _PORTAL_KINDS = frozenset(
         EventKind.ARM_STUCK,
     )
 )
+
+_SHUT = frozenset({PortalState.SECURED.value, PortalState.RELEASED.value})
 
 _STATES = frozenset(state.value for state in PortalState)
 

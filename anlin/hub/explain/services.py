@@ -108,7 +108,7 @@ def explained(event: Event, community: Community) -> Explained | None:
     if not defect:
         return shown
     # What was recorded stands: the gate did that, whatever we think of it today.
-    recorded = _by_reason(reason, is_granted, "")
+    recorded = _by_reason(reason, is_granted, "", case)
     return Explained(
         recorded.lines,
         is_granted,
@@ -205,7 +205,7 @@ def _line(check: Checked, case: Case) -> Line:
     return Line(check.name, text, outcome, saw(check.name, case))
 
 
-def _by_reason(reason: str, is_granted: bool, note: str) -> Explained:
+def _by_reason(reason: str, is_granted: bool, note: str, case: Case | None = None) -> Explained:
     """Show the checks by the recorded reason alone, with nothing of what they saw."""
     fell = next((n for n, check in enumerate(CHECKS) if reason in check.reasons), len(CHECKS))
     is_known = fell < len(CHECKS) or reason in GRANTS
@@ -213,11 +213,17 @@ def _by_reason(reason: str, is_granted: bool, note: str) -> Explained:
         Line(
             check.name,
             CHECK[check.name],
-            "passed" if n < fell else "fell" if n == fell else "not_reached",
+            _outcome(n, fell, case is None or applies(check.name, case)),
         )
         for n, check in enumerate(CHECKS)
     )
     return Explained(lines if is_known else (), is_granted, str(reason_text(reason)), note=note)
+
+
+def _outcome(n: int, fell: int, is_asked: bool) -> str:
+    if n >= fell:
+        return "fell" if n == fell else "not_reached"
+    return "passed" if is_asked else "not_applicable"
 
 
 def _core(event: Event) -> CoreEvent:

@@ -51,7 +51,7 @@
   }
 
   setInterval(() => {
-    clock.textContent = new Date().toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", hour12: false });
+    clock.textContent = new Date().toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", hour12: false, timeZone: screen.dataset.zone });
     if (Date.now() - heardAt > LOST_MS && !stream) lost.hidden = false;
     if (Date.now() - heardAt > SILENT_MS && stream) {
       stream.close();
