@@ -37,7 +37,7 @@ from anlin.core.device import (
 from anlin.core.entities import Device, Method
 from anlin.core.schedule import Period, Schedule
 from anlin.drivers import _table
-from anlin.drivers import uhppote as driver_module
+from anlin.drivers import _uhppote_doors as doors_module
 from anlin.drivers.base import LinkError
 from anlin.drivers.uhppote import UhppoteBoard
 from anlin.edge.links import uhppote as link_module
@@ -459,7 +459,7 @@ async def test_overwritten_events_are_told_as_a_lost_range() -> None:
 
 
 async def test_a_remote_opening_that_was_not_ours_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver_module, "REMOTE_S", 0.0)
+    monkeypatch.setattr(doors_module, "REMOTE_S", 0.0)
     async with site() as running:
         await running.until(lambda: running.of(Contact))
         client = uhppote_async.UhppoteAsync(bind="127.0.0.1")
