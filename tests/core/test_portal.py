@@ -1219,3 +1219,33 @@ def test_an_override_that_has_ended_leaves_nothing_of_itself():
         door.at(0, ended)
         door.at(60, TICK)
         assert door.status == before
+
+
+def test_the_warning_sounds_again_for_the_next_who_keeps_the_door_open():
+    door = Door()
+    door.at(0, LIN_ENTERS)
+    door.at(1, OPEN)
+    assert kinds(door.at(21, TICK)) == [K.DOOR_PREALARM]
+    door.at(25, WANG_ENTERS)
+    assert door.state is S.OPEN
+    assert door.at(45, TICK) == (Beep(), Happened(K.DOOR_PREALARM))
+
+
+def test_who_is_granted_at_a_door_found_open_makes_its_opening_lawful():
+    door = Door(closed=False)
+    door.at(0, OPEN)
+    door.at(1, LIN_ENTERS)
+    door.at(2, CUT)
+    door.at(3, OPEN)
+    assert door.at(4, TICK) == ()
+
+
+def test_a_relock_that_a_new_grant_overtakes_is_forgotten():
+    door = Door(replace(DOOR, relock_on_open_s=60.0))
+    door.at(0, LIN_ENTERS)
+    door.at(1, OPEN)
+    door.at(2, CUT)
+    door.at(3, WANG_ENTERS)
+    assert locks(door.at(8, TICK)) == [Lock()]
+    assert door.due == MORNING + timedelta(seconds=21)
+    assert locks(door.at(61, TICK)) == []
