@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from anlin.core.access import Reason
@@ -132,9 +134,72 @@ KINDS: Mapping[str, Promise] = {
 }
 
 
+DEVICE_WORDS: Mapping[str, Promise] = {
+    # Reasons of boards that decide by themselves (drivers/uhppote.py).
+    "swipe": _("Card, by the board's own list"),
+    "swipe denied": _("Refused by the board"),
+    "no access rights": _("The board gives this card no right here"),
+    "wrong password": _("Wrong PIN at the board"),
+    "anti-passback": _("Is inside already, by the board's count"),
+    "more cards needed": _("The board wants one more card"),
+    "first card needed": _("The board wants its first card of the day"),
+    "door is normally closed": _("The board keeps this door shut now"),
+    "interlock": _("The board's other door is open"),
+    "not in allowed time period": _("No right to pass at this time, by the board's list"),
+    "invalid time zone": _("The board does not know this card's time profile"),
+    "card not valid": _("The board does not know this card"),
+    "exit button": _("Exit button of the board"),
+    "remote open": _("Opened remotely"),
+    # What devices and the ways to them say about themselves.
+    "answers": _("answers"),
+    "heartbeat": _("calls"),
+    "last will or greeting": _("told by its MQTT connection"),
+    "secure channel": _("over a secure channel"),
+    "clear text": _("without encryption"),
+    "does not answer": _("does not answer: check power, wiring, address and baud rate"),
+    "does not answer any more": _("does not answer any more"),
+    "the connection to the MQTT broker broke": _("the connection to the MQTT broker broke"),
+    "secure channel refused: the reader answers, but not with its key": _(
+        "secure channel refused: the reader answers, but not with its key"
+    ),
+    "no key: commission this reader": _("no key: commission this reader"),
+    "key file is open to other users": _("key file is open to other users"),
+}
+"""What devices say, as a guard would say it; what is not here stands as it came."""
+
+_REFUSED_CONNECTION = re.compile(r"(.{1,100}): \[Errno \d+\] Connect(?:ion refused| call failed).*")
+
+
+_PART = re.compile(r"(reader|door) (\d{1,3})")
+
+
+def part_text(part: str) -> str:
+    """Give the name of a part of a device."""
+    match = _PART.fullmatch(part)
+    if match is None:
+        return part
+    number = {"number": match[2]}
+    return (
+        gettext("reader %(number)s") % number
+        if match[1] == "reader"
+        else gettext("door %(number)s") % number
+    )
+
+
+def device_text(said: str) -> str | Promise:
+    """Give what a device, or the way to it, said about itself or a part of it."""
+    part, _colon, rest = said.partition(": ")
+    if rest and _PART.fullmatch(part):
+        return f"{part_text(part)} · {device_text(rest)}"
+    if match := _REFUSED_CONNECTION.fullmatch(said):
+        place = {"place": match[1]}
+        return gettext("%(place)s: nobody listens there; is it on, is the port right?") % place
+    return DEVICE_WORDS.get(said, said)
+
+
 def reason_text(reason: str) -> str | Promise:
-    """Give the sentence for a `core.access.Reason`; one that is unknown stands as it came."""
-    return REASONS.get(reason, reason)
+    """Give the sentence for a `core.access.Reason`, or for the word of a board that decided."""
+    return REASONS.get(reason) or device_text(reason)
 
 
 def kind_text(kind: str) -> str | Promise:

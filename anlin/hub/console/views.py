@@ -23,6 +23,7 @@ from anlin.hub.access.models import Portal
 from anlin.hub.audit.log import Actor, viewed
 from anlin.hub.console import feed, words
 from anlin.hub.console.board import board, plan
+from anlin.hub.console.facts import facts
 from anlin.hub.console.login import LoginForm
 from anlin.hub.console.pages import DESK, page
 from anlin.hub.events.models import Event
@@ -102,6 +103,7 @@ def event(request: StaffRequest, position: int) -> HttpResponse:
         "why": explained(found, community),
         "passage": _passage(found),
         "noticed": noticed,
+        "facts": facts(found),
         "liveness": LIVENESS.get(str(found.data.get("liveness"))) if is_face else None,
         "may_notice": found.kind in ONCE and noticed is None,
     }

@@ -19,6 +19,10 @@ from anlin.hub.reasons import kind_text, reason_text
 
 PASSAGES = frozenset({EventKind.ACCESS_GRANTED.value, EventKind.ACCESS_DENIED.value})
 _TEXT_CHARS = 200
+_EVERYWHERE = "*"
+"""Subject of an order for all portals (core/sync.py)."""
+_NOT_SENT = " not sent: "
+"""In the rule of an order of ours that a link could not deliver (edge/devices.py)."""
 
 
 def row(event: Event) -> dict[str, Any]:
@@ -48,6 +52,8 @@ def _row(event: Event, names: _Names) -> dict[str, Any]:
     holder = _text(data, "holder")
     reason = _text(data, "reason")
     text = str(reason_text(reason) if is_passage and reason else kind_text(event.kind))
+    if event.kind == EventKind.MESSAGE_REFUSED and _NOT_SENT in _text(data, "rule"):
+        text = _("An order did not reach the device")
     shown: dict[str, Any] = {
         "position": event.pk,
         "at": event.at,
@@ -142,7 +148,7 @@ class _Names:
             or self.portals.get(portal)
             or self.devices.get(subject)
             or self.nodes.get(subject)
-            or subject
+            or (_("All gates") if subject == _EVERYWHERE else subject)
         )
 
 

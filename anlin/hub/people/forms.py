@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from anlin.core.entities import HolderKind
+from anlin.core.entities import HolderKind, Method
 from anlin.hub.people.models import Community, ResidencyKind, Unit
 from anlin.vision.enrol import MAX_BYTES
 
@@ -228,6 +228,15 @@ class CardForm(forms.Form):
             "max_length": gettext_lazy("A card number is 4 to 32 digits or letters A to F."),
         },
     )
+    is_secure = forms.BooleanField(
+        label=gettext_lazy("Hard to forge: its reader checks the card's own cryptography"),
+        required=False,
+    )
+
+    @property
+    def method(self) -> Method:
+        """What a reader says when this card is shown: a card is looked up by that as well."""
+        return Method.SECURE_CARD if self.cleaned_data["is_secure"] else Method.CARD
 
 
 class PinForm(forms.Form):

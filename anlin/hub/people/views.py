@@ -270,7 +270,9 @@ def add_card(request: StaffRequest, holder_id: str) -> HttpResponse:
     form = CardForm(request.POST)
     if form.is_valid():
         try:
-            access.add_card(person, form.cleaned_data["number"], Actor.of(request))
+            access.add_card(
+                person, form.cleaned_data["number"], Actor.of(request), method=form.method
+            )
         except RuleError as error:
             blame(form, error)
         else:
@@ -334,11 +336,12 @@ def wait_for_card(request: StaffRequest, holder_id: str) -> HttpResponse:
     after = _number(request.GET.get("after"), feed.head(community))
     began = _number(request.GET.get("began"), int(now.timestamp()))
     left_s = int(CARD_WAIT.total_seconds()) - max(0, int(now.timestamp()) - began)
-    number = _unknown_card(community, point, after)
+    number, method = _unknown_card(community, point, after)
     context = {
         "holder": person,
         "point": point,
         "number": number,
+        "is_secure": method == Method.SECURE_CARD,
         "left_s": max(0, left_s),
         "is_over": left_s <= 0,
         "again": f"?point={point.pk}&after={after}&began={began}",
@@ -349,8 +352,8 @@ def wait_for_card(request: StaffRequest, holder_id: str) -> HttpResponse:
     return answer
 
 
-def _unknown_card(community: Community, point: AccessPoint, after: int) -> str:
-    """Give the newest card number that a point has read and nobody holds, or ''."""
+def _unknown_card(community: Community, point: AccessPoint, after: int) -> tuple[str, str]:
+    """Give the newest card that a point has read and nobody holds: number and method, or ''."""
     since = Event.objects.filter(
         community=community.pk, id__gt=after, kind=EventKind.ACCESS_DENIED.value
     ).order_by("-id")[:50]
@@ -358,8 +361,8 @@ def _unknown_card(community: Community, point: AccessPoint, after: int) -> str:
         data = event.data
         is_unknown = data.get("reason") == Reason.CREDENTIAL_UNKNOWN
         if is_unknown and data.get("point") == point.pk and data.get("method") in _CARDS:
-            return str(data.get("value") or "")[:40]
-    return ""
+            return str(data.get("value") or "")[:40], str(data["method"])
+    return "", ""
 
 
 _CARDS = (Method.CARD, Method.SECURE_CARD)

@@ -198,7 +198,7 @@ DRIVERS: Mapping[str, DriverForm] = {
         rows=(
             Rows(
                 "doors",
-                _("Doors"),
+                _("Doors of the board"),
                 Ask("", _("Number at the board"), Shape.TEXT, "1 – 4"),
                 (
                     Ask("portal", _("Gate or door"), Shape.PORTAL),

@@ -570,7 +570,7 @@ class HomesForm(SetupForm):
         error_messages={"required": gettext_lazy("Name the building.")},
     )
     codes = forms.CharField(
-        label=gettext_lazy("Homes"),
+        label=gettext_lazy("House numbers"),
         required=False,
         max_length=week.MAX_TEXT,
         widget=forms.Textarea(attrs={"rows": 4, "placeholder": "1-101 1-102 1-201 1-202"}),

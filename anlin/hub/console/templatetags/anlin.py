@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from anlin.hub import reasons
 from anlin.hub.console import words
 from anlin.hub.people.models import StaffProfile
 
@@ -51,6 +52,11 @@ def places(context: template.Context, where: str) -> dict[str, Any]:
 @register.filter
 def method_word(method: str) -> Any:
     return words.word(words.METHOD, method)
+
+
+@register.filter
+def device_text(said: str) -> Any:
+    return reasons.device_text(said)
 
 
 @register.filter

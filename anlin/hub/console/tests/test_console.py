@@ -176,3 +176,69 @@ def test_an_event_explains_every_check(world: World, sign_in: SignIn) -> None:
     shown = [text.count(f'class="{outcome}"') for outcome in ("passed", "not_applicable")]
     assert sum(shown) == len(CHECKS)
     assert sign_in("guo").get("/events/99999999999999999999").status_code == 404
+
+
+def test_an_event_of_a_device_tells_which_part_and_what_it_says(
+    world: World, sign_in: SignIn
+) -> None:
+    data = {"part": "reader 1", "detail": "does not answer any more"}
+    event = world.happened(EventKind.DEVICE_OFFLINE, world.camera.pk, data)
+    client = sign_in("guo")
+    client.cookies["anlin_language"] = "zh-hans"
+    client_of_meng = sign_in("meng")
+    client_of_meng.cookies["anlin_language"] = "zh-hans"
+    text = client.get(f"/events/{event.pk}").content.decode()
+    assert "识读设备 1" in text
+    assert "不再应答" in text
+    devices = client_of_meng.get("/nodes").content.decode()
+    assert "识读设备 1 · 不再应答" in devices
+    refused = {
+        "detail": "tcp://192.0.2.7:4001: [Errno 111] Connect call failed ('192.0.2.7', 4001)"
+    }
+    event = world.happened(EventKind.DEVICE_OFFLINE, world.camera.pk, refused)
+    text = client.get(f"/events/{event.pk}").content.decode()
+    assert "tcp://192.0.2.7:4001：那里没有应答" in text
+    assert "Errno" not in text
+
+
+def test_an_event_tells_how_many_went_through_and_what_was_refused(
+    world: World, sign_in: SignIn
+) -> None:
+    client, east = sign_in("guo"), world.portals["east"].pk
+    event = world.happened(EventKind.TAILGATING, east, {"granted": 1, "persons": 2})
+    text = " ".join(client.get(f"/events/{event.pk}").content.decode().split())
+    assert "<dt>Persons let in</dt><dd>1</dd><dt>Persons who went through</dt><dd>2</dd>" in text
+    data = {"rule": "up/arm: input is not wired in this device's settings", "value": '{"input": 1}'}
+    event = world.happened(EventKind.MESSAGE_REFUSED, world.camera.pk, data)
+    text = client.get(f"/events/{event.pk}").content.decode()
+    assert "input is not wired" in text
+    assert text.count("{&quot;input&quot;: 1}") == 1
+
+
+def test_an_order_that_did_not_arrive_is_not_called_a_message_of_the_device(
+    world: World, sign_in: SignIn
+) -> None:
+    data = {"rule": "release not sent: module m1: write_coil 0: not connected", "value": ""}
+    event = world.happened(EventKind.MESSAGE_REFUSED, world.camera.pk, data)
+    text = sign_in("guo").get(f"/events/{event.pk}").content.decode()
+    assert "An order did not reach the device" in text
+
+
+def test_an_order_for_every_portal_names_them_all(world: World, sign_in: SignIn) -> None:
+    event = world.happened(EventKind.COMMAND_DONE, "*", {"command": "c1"})
+    assert "<dd>All gates</dd>" in sign_in("guo").get(f"/events/{event.pk}").content.decode()
+
+
+def test_what_a_board_decided_is_told_in_the_language_of_the_page(
+    world: World, sign_in: SignIn
+) -> None:
+    point = world.points["east"].pk
+    data = {"reason": "card not valid", "decided_by": "device", "ours": "credential_unknown"}
+    event = world.happened(
+        EventKind.ACCESS_DENIED, point, {**data, "method": "card", "point": point}
+    )
+    client = sign_in("guo")
+    client.cookies["anlin_language"] = "zh-hans"
+    text = client.get(f"/events/{event.pk}").content.decode()
+    assert "控制板上没有这张卡" in text
+    assert "card not valid" not in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -114,6 +115,22 @@ def test_the_next_unknown_card_at_a_reader_is_offered_and_no_other(
     assert "<html" not in part.content.decode()
     client.post(reverse("people:add_card", args=[wang.pk]), {"number": "04CCCCCCCC"})
     assert wang.credentials.get().key == "04CCCCCCCC"
+
+
+def test_a_card_held_to_a_secure_reader_is_given_as_that_reader_reports_it(
+    world: World, sign_in: SignIn
+) -> None:
+    client, wang = sign_in("meng"), world.people["wang"]
+    url = reverse("people:wait_for_card", args=[wang.pk])
+    again = client.get(url, {"point": world.points["east"].pk}).context["again"]
+    unknown = Reason.CREDENTIAL_UNKNOWN
+    world.refused("", "east", Method.SECURE_CARD, unknown, value="0A1B2C3D")
+    page = client.get(url + again).content.decode()
+    given = dict(
+        re.findall(r'<input type="hidden" name="(number|is_secure)" value="([^"]*)"', page)
+    )
+    assert client.post(reverse("people:add_card", args=[wang.pk]), given).status_code == 302
+    assert wang.credentials.get().method == Method.SECURE_CARD
 
 
 def test_waiting_for_a_card_ends_after_a_minute(world: World, sign_in: SignIn) -> None:
