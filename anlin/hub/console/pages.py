@@ -10,14 +10,17 @@ from django.contrib import messages
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.forms import Form
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.functional import Promise
 
 from anlin.hub.errors import RuleError
 from anlin.hub.people.models import Role
 from anlin.hub.permissions import StaffRequest, allowed
 
 View = Callable[..., HttpResponse]
+Text = str | Promise
 _Row = TypeVar("_Row")
 
 MANAGE = (Role.MANAGER,)
@@ -60,6 +63,26 @@ def attempt(request: HttpRequest, do: Callable[[], object], done: str) -> bool:
         return False
     messages.success(request, done)
     return True
+
+
+def bound(request: HttpRequest) -> QueryDict | None:
+    """Give what was posted, or None where nothing was."""
+    return request.POST if request.method == "POST" else None
+
+
+def submit(
+    request: HttpRequest, form: Form, save: Callable[[], str], done: Text
+) -> HttpResponse | None:
+    """Save a form and go to the address that `save` gives; None where it is to be shown again."""
+    if not form.is_valid():
+        return None
+    try:
+        address = save()
+    except RuleError as error:
+        blame(form, error)
+        return None
+    messages.success(request, str(done))
+    return redirect(address)
 
 
 def blame(form: Form, error: RuleError) -> None:

@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.db.models import Prefetch, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -28,7 +29,17 @@ from anlin.hub.access.policy import (
 )
 from anlin.hub.audit.log import Actor, viewed
 from anlin.hub.console import feed
-from anlin.hub.console.pages import DESK, MANAGE, attempt, blame, page, paged, query_of
+from anlin.hub.console.pages import (
+    DESK,
+    MANAGE,
+    attempt,
+    blame,
+    bound,
+    page,
+    paged,
+    query_of,
+    submit,
+)
 from anlin.hub.errors import RuleError
 from anlin.hub.events.models import Event
 from anlin.hub.people import services
@@ -97,7 +108,7 @@ def holders(request: StaffRequest) -> HttpResponse:
 @page(*MANAGE)
 def register(request: StaffRequest) -> HttpResponse:
     community = request.staff.community
-    form = RegisterForm(community, request.POST if request.method == "POST" else None)
+    form = RegisterForm(community, bound(request))
     if form.is_valid():
         given = form.cleaned_data
         try:
@@ -137,16 +148,14 @@ def holder(request: StaffRequest, holder_id: str) -> HttpResponse:
 def edit(request: StaffRequest, holder_id: str) -> HttpResponse:
     person = _holder(request, holder_id)
     first = {name: getattr(person, name) for name in HolderForm.base_fields}
-    form = HolderForm(request.POST if request.method == "POST" else None, initial=first)
-    if form.is_valid():
-        try:
-            services.change_holder(person, Actor.of(request), **form.cleaned_data)
-        except RuleError as error:
-            blame(form, error)
-        else:
-            messages.success(request, _("Saved."))
-            return redirect("people:holder", person.pk)
-    return _form_page(request, "people/edit.html", form, holder=person)
+    form = HolderForm(bound(request), initial=first)
+
+    def save() -> str:
+        services.change_holder(person, Actor.of(request), **form.cleaned_data)
+        return reverse("people:holder", args=[person.pk])
+
+    saved = submit(request, form, save, _("Saved."))
+    return saved or _form_page(request, "people/edit.html", form, holder=person)
 
 
 @require_POST
@@ -172,22 +181,20 @@ def change_status(request: StaffRequest, holder_id: str, action: str) -> HttpRes
 def add_residency(request: StaffRequest, holder_id: str) -> HttpResponse:
     person = _holder(request, holder_id)
     form = ResidencyForm(person.community, request.POST)
-    if form.is_valid():
+
+    def save() -> str:
         given = form.cleaned_data
-        try:
-            services.add_residency(
-                person,
-                given["unit"],
-                ResidencyKind(given["residency"]),
-                Actor.of(request),
-                ends_at=end_of_day(given["ends_on"]),
-            )
-        except RuleError as error:
-            blame(form, error)
-        else:
-            messages.success(request, _("The home is added."))
-            return redirect("people:holder", person.pk)
-    return _holder_page(request, person, residency_form=form)
+        services.add_residency(
+            person,
+            given["unit"],
+            ResidencyKind(given["residency"]),
+            Actor.of(request),
+            ends_at=end_of_day(given["ends_on"]),
+        )
+        return reverse("people:holder", args=[person.pk])
+
+    saved = submit(request, form, save, _("The home is added."))
+    return saved or _holder_page(request, person, residency_form=form)
 
 
 @require_POST
@@ -268,19 +275,13 @@ def withdraw_consent(request: StaffRequest, holder_id: str, purpose: str) -> Htt
 def add_card(request: StaffRequest, holder_id: str) -> HttpResponse:
     person = _holder(request, holder_id)
     form = CardForm(request.POST)
-    if form.is_valid():
-        try:
-            access.add_card(
-                person, form.cleaned_data["number"], Actor.of(request), method=form.method
-            )
-        except RuleError as error:
-            blame(form, error)
-        else:
-            messages.success(
-                request, _("The card opens for %(name)s in a few seconds.") % {"name": person.name}
-            )
-            return redirect("people:holder", person.pk)
-    return _holder_page(request, person, card_form=form)
+
+    def save() -> str:
+        access.add_card(person, form.cleaned_data["number"], Actor.of(request), method=form.method)
+        return reverse("people:holder", args=[person.pk])
+
+    done = _("The card opens for %(name)s in a few seconds.") % {"name": person.name}
+    return submit(request, form, save, done) or _holder_page(request, person, card_form=form)
 
 
 @require_POST
@@ -288,19 +289,13 @@ def add_card(request: StaffRequest, holder_id: str) -> HttpResponse:
 def add_plate(request: StaffRequest, holder_id: str) -> HttpResponse:
     person = _holder(request, holder_id)
     form = PlateForm(request.POST)
-    if form.is_valid():
-        try:
-            access.add_plate(person, form.cleaned_data["plate"], Actor.of(request))
-        except RuleError as error:
-            blame(form, error)
-        else:
-            messages.success(
-                request,
-                _("The barrier opens for this car of %(name)s in a few seconds.")
-                % {"name": person.name},
-            )
-            return redirect("people:holder", person.pk)
-    return _holder_page(request, person, plate_form=form)
+
+    def save() -> str:
+        access.add_plate(person, form.cleaned_data["plate"], Actor.of(request))
+        return reverse("people:holder", args=[person.pk])
+
+    done = _("The barrier opens for this car of %(name)s in a few seconds.") % {"name": person.name}
+    return submit(request, form, save, done) or _holder_page(request, person, plate_form=form)
 
 
 @require_POST

@@ -13,14 +13,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from anlin.drivers.base import drivers
 from anlin.hub.audit.log import Actor
-from anlin.hub.console.pages import attempt, blame, page
+from anlin.hub.console.pages import attempt, blame, bound, page
 from anlin.hub.devices import services
 from anlin.hub.devices.models import Device
 from anlin.hub.errors import RuleError
 from anlin.hub.permissions import StaffRequest
 from anlin.hub.setup.device_forms import DeviceForm, JsonForm, restored, row_sets, rows_settings
 from anlin.hub.setup.drivers import DRIVERS
-from anlin.hub.setup.pages import SETUP, bound
+from anlin.hub.setup.pages import SETUP
 
 
 @require_http_methods(["GET", "POST"])

@@ -27,7 +27,7 @@ from anlin.hub.access.models import (
 )
 from anlin.hub.access.setup import group_names
 from anlin.hub.audit.log import Actor
-from anlin.hub.console.pages import attempt, page, paged, query_of
+from anlin.hub.console.pages import attempt, bound, page, paged, query_of
 from anlin.hub.devices.models import Device
 from anlin.hub.errors import RuleError
 from anlin.hub.people import services as people
@@ -51,7 +51,7 @@ from anlin.hub.setup.forms import (
     rule_initial,
 )
 from anlin.hub.setup.kinds import KINDS, kind_of, like
-from anlin.hub.setup.pages import READ, SETUP, bound, edit
+from anlin.hub.setup.pages import READ, SETUP, edit
 from anlin.hub.setup.week import spans_text, special_text, week
 
 HOMES_PAGE = 60

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -14,8 +15,7 @@ from anlin.hub.access import services
 from anlin.hub.access.models import Verdict, WatchEntry, WatchState
 from anlin.hub.access.watch import hits, known_to, may_know
 from anlin.hub.audit.log import Actor, viewed
-from anlin.hub.console.pages import attempt, blame, page
-from anlin.hub.errors import RuleError
+from anlin.hub.console.pages import attempt, bound, page, submit
 from anlin.hub.events.rows import rows
 from anlin.hub.people.models import Role
 from anlin.hub.permissions import StaffRequest
@@ -44,28 +44,28 @@ def entries(request: StaffRequest) -> HttpResponse:
 @page(Role.LIAISON)
 def propose(request: StaffRequest) -> HttpResponse:
     community = request.staff.community
-    form = ProposeForm(community, request.POST if request.method == "POST" else None)
-    if form.is_valid():
+    form = ProposeForm(community, bound(request))
+
+    def save() -> str:
         given = form.cleaned_data
         own = given["credential"]
-        try:
-            made = services.propose_watch(
-                community,
-                Actor.of(request),
-                label=given["label"],
-                source=given["source"],
-                legal_basis=given["legal_basis"],
-                valid_until=form.until,
-                method=None if own else Method(given["method"]),
-                key="" if own else given["key"],
-                credential=own,
-                roles=[Role(role) for role in given["roles"]],
-            )
-        except RuleError as error:
-            blame(form, error)
-        else:
-            messages.success(request, _("Proposed. A second person has to approve it."))
-            return redirect("watch:entry", made.pk)
+        made = services.propose_watch(
+            community,
+            Actor.of(request),
+            label=given["label"],
+            source=given["source"],
+            legal_basis=given["legal_basis"],
+            valid_until=form.until,
+            method=None if own else Method(given["method"]),
+            key="" if own else given["key"],
+            credential=own,
+            roles=[Role(role) for role in given["roles"]],
+        )
+        return reverse("watch:entry", args=[made.pk])
+
+    saved = submit(request, form, save, _("Proposed. A second person has to approve it."))
+    if saved is not None:
+        return saved
     status = 422 if form.is_bound else 200
     return _closed(render(request, "watch/propose.html", {"form": form}, status=status))
 
@@ -93,15 +93,13 @@ def approve(request: StaffRequest, entry_id: str) -> HttpResponse:
 def end(request: StaffRequest, entry_id: str) -> HttpResponse:
     one = _entry(request, entry_id)
     form = EndForm(request.POST)
-    if form.is_valid():
-        try:
-            services.end_watch(one, Actor.of(request), form.cleaned_data["reason"])
-        except RuleError as error:
-            blame(form, error)
-        else:
-            messages.success(request, _("Ended. No gate looks for it any more."))
-            return redirect("watch:entry", one.pk)
-    return _entry_page(request, one, end_form=form)
+
+    def save() -> str:
+        services.end_watch(one, Actor.of(request), form.cleaned_data["reason"])
+        return reverse("watch:entry", args=[one.pk])
+
+    saved = submit(request, form, save, _("Ended. No gate looks for it any more."))
+    return saved or _entry_page(request, one, end_form=form)
 
 
 @require_POST
