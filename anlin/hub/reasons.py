@@ -188,9 +188,10 @@ def part_text(part: str) -> str:
 
 def device_text(said: str) -> str | Promise:
     """Give what a device, or the way to it, said about itself or a part of it."""
-    part, _colon, rest = said.partition(": ")
-    if rest and _PART.fullmatch(part):
-        return f"{part_text(part)} · {device_text(rest)}"
+    part, colon, rest = said.partition(":")
+    if colon and _PART.fullmatch(part):
+        named, rest = part_text(part), rest.strip()
+        return f"{named} · {device_text(rest)}" if rest else named
     if match := _REFUSED_CONNECTION.fullmatch(said):
         place = {"place": match[1]}
         return gettext("%(place)s: nobody listens there; is it on, is the port right?") % place
