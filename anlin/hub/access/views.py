@@ -22,7 +22,7 @@ from anlin.hub.access.forms import EVERYWHERE, SINGLE, CommandForm, LockdownForm
 from anlin.hub.access.models import Credential, Portal, VisitorPass
 from anlin.hub.audit.log import Actor, viewed
 from anlin.hub.console.board import portal_views
-from anlin.hub.console.pages import DESK, attempt, blame, page, paged, query_of
+from anlin.hub.console.pages import DESK, attempt, blame, bound, page, paged, query_of
 from anlin.hub.console.words import COMMAND
 from anlin.hub.devices import services as devices
 from anlin.hub.devices.models import Command, Device, Outcome
@@ -65,9 +65,7 @@ def command(request: StaffRequest, portal_id: str) -> HttpResponse:
     kinds = _possible(portal)
     wish = request.GET.get("kind", "")
     first = wish if wish in kinds else kinds[0].value
-    form = CommandForm(
-        kinds, request.POST if request.method == "POST" else None, initial={"kind": first}
-    )
+    form = CommandForm(kinds, bound(request), initial={"kind": first})
     if form.is_valid():
         try:
             sent = _send(portal, form, Actor.of(request))
@@ -106,9 +104,7 @@ def sent(request: StaffRequest, command_id: str) -> HttpResponse:
 def lockdown(request: StaffRequest) -> HttpResponse:
     community = request.staff.community
     first = {"action": request.GET.get("action", "start")}
-    form = LockdownForm(
-        community, request.POST if request.method == "POST" else None, initial=first
-    )
+    form = LockdownForm(community, bound(request), initial=first)
     if form.is_valid():
         done = _lock_down(request, form)
         if done:
@@ -202,9 +198,7 @@ def issue(request: StaffRequest) -> HttpResponse:
     community = request.staff.community
     holder_id = request.GET.get("holder", "")[:24]
     holder = get_object_or_404(Holder, pk=holder_id, community=community) if holder_id else None
-    form = PassForm(
-        community, holder is not None, request.POST if request.method == "POST" else None
-    )
+    form = PassForm(community, holder is not None, bound(request))
     if form.is_valid():
         begins, ends = form.window
         try:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from anlin.hub.audit.log import Actor
-from anlin.hub.console.pages import blame, page
+from anlin.hub.console.pages import blame, bound, page
 from anlin.hub.devices import services
 from anlin.hub.devices.models import Device, Node
 from anlin.hub.errors import RuleError
@@ -64,7 +64,7 @@ def nodes(request: StaffRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @page(*BUILD)
 def create(request: StaffRequest) -> HttpResponse:
-    form = NodeForm(request.POST if request.method == "POST" else None)
+    form = NodeForm(bound(request))
     if form.is_valid():
         try:
             node, code = services.create_node(

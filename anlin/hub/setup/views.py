@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib import messages
 from django.db import transaction
@@ -53,6 +53,8 @@ from anlin.hub.setup.forms import (
 from anlin.hub.setup.kinds import KINDS, kind_of, like
 from anlin.hub.setup.pages import READ, SETUP, edit
 from anlin.hub.setup.week import spans_text, special_text, week
+
+Row = TypeVar("Row", Area, Schedule, HolidayTable, AccessRule)
 
 HOMES_PAGE = 60
 
@@ -225,7 +227,7 @@ def areas(request: StaffRequest) -> HttpResponse:
 @page(*SETUP)
 def area(request: StaffRequest, area_id: str = "") -> HttpResponse:
     community, by = request.staff.community, Actor.of(request)
-    one = get_object_or_404(Area, pk=area_id, community=community) if area_id else None
+    one = _own(request, Area, area_id) if area_id else None
     form = AreaForm(bound(request), initial=_area_initial(one))
 
     def save() -> str:
@@ -307,7 +309,7 @@ def _save_parking(one: Area, given: Mapping[str, Any], by: Actor) -> None:
 @require_POST
 @page(*SETUP)
 def remove_area(request: StaffRequest, area_id: str) -> HttpResponse:
-    one = get_object_or_404(Area, pk=area_id, community=request.staff.community)
+    one = _own(request, Area, area_id)
     return _removed(request, lambda by: services.remove_area(one, by), "setup:areas")
 
 
@@ -332,7 +334,7 @@ def times(request: StaffRequest) -> HttpResponse:
 def schedule(request: StaffRequest, schedule_id: str = "") -> HttpResponse:
     """Edit a schedule; asked as a part with `preview`, only draw the week that was typed."""
     community, by = request.staff.community, Actor.of(request)
-    one = get_object_or_404(Schedule, pk=schedule_id, community=community) if schedule_id else None
+    one = _own(request, Schedule, schedule_id) if schedule_id else None
     initial: dict[str, Any] = {}
     if one is not None:
         initial = {
@@ -395,7 +397,7 @@ def _typed_week(form: ScheduleForm, periods: Any) -> Any:
 @require_POST
 @page(*SETUP)
 def remove_schedule(request: StaffRequest, schedule_id: str) -> HttpResponse:
-    one = get_object_or_404(Schedule, pk=schedule_id, community=request.staff.community)
+    one = _own(request, Schedule, schedule_id)
     return _removed(request, lambda by: services.remove_schedule(one, by), "setup:times")
 
 
@@ -403,7 +405,7 @@ def remove_schedule(request: StaffRequest, schedule_id: str) -> HttpResponse:
 @page(*SETUP)
 def holidays(request: StaffRequest, table_id: str = "") -> HttpResponse:
     community, by = request.staff.community, Actor.of(request)
-    one = get_object_or_404(HolidayTable, pk=table_id, community=community) if table_id else None
+    one = _own(request, HolidayTable, table_id) if table_id else None
     initial = {"name": one.name, "dates": "\n".join(one.dates)} if one else {}
     form = HolidayForm(bound(request), initial=initial)
 
@@ -430,7 +432,7 @@ def holidays(request: StaffRequest, table_id: str = "") -> HttpResponse:
 @require_POST
 @page(*SETUP)
 def remove_holidays(request: StaffRequest, table_id: str) -> HttpResponse:
-    one = get_object_or_404(HolidayTable, pk=table_id, community=request.staff.community)
+    one = _own(request, HolidayTable, table_id)
     return _removed(request, lambda by: services.remove_holidays(one, by), "setup:times")
 
 
@@ -607,7 +609,7 @@ def rule_sentence(one: AccessRule, names: Mapping[str, str]) -> str:
 @page(*SETUP)
 def rule(request: StaffRequest, rule_id: str = "") -> HttpResponse:
     community, by = request.staff.community, Actor.of(request)
-    one = get_object_or_404(AccessRule, pk=rule_id, community=community) if rule_id else None
+    one = _own(request, AccessRule, rule_id) if rule_id else None
     form = RuleForm(community, bound(request), initial=rule_initial(one) if one else {})
 
     def save() -> str:
@@ -650,7 +652,7 @@ def rule(request: StaffRequest, rule_id: str = "") -> HttpResponse:
 @require_POST
 @page(*SETUP)
 def remove_rule(request: StaffRequest, rule_id: str) -> HttpResponse:
-    one = get_object_or_404(AccessRule, pk=rule_id, community=request.staff.community)
+    one = _own(request, AccessRule, rule_id)
     return _removed(request, lambda by: services.remove_rule(one, by), "setup:rules")
 
 
@@ -688,6 +690,11 @@ def _removed(
 ) -> HttpResponse:
     attempt(request, lambda: do(Actor.of(request)), _("Removed. Every edge follows in seconds."))
     return redirect(to, *arguments)
+
+
+def _own(request: StaffRequest, kind: type[Row], id_: str) -> Row:
+    """Find something of this community; another's is not there."""
+    return get_object_or_404(kind, pk=id_, community=request.staff.community)
 
 
 def _portal(request: StaffRequest, portal_id: str) -> Portal:
