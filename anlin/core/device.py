@@ -81,6 +81,7 @@ class Contact:
     portal: str
     level: ContactLevel
     origin: str | None = None
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class FireInput:
     portal: str
     is_active: bool
     origin: str | None = None
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Tampered:
     is_active: bool
     origin: str | None = None
     part: str = ""
+    age_s: float = 0.0
 
 
 class LoopPlace(Word):
@@ -117,6 +120,7 @@ class Loop:
     is_occupied: bool
     origin: str | None = None
     place: LoopPlace = LoopPlace.APPROACH
+    age_s: float = 0.0
 
 
 class ArmPosition(Word):
@@ -135,6 +139,7 @@ class Arm:
     portal: str
     position: ArmPosition
     origin: str | None = None
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,7 @@ class Fault:
     is_active: bool
     part: str = ""
     origin: str | None = None
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +218,10 @@ class Refused:
     value: str = ""
     origin: str | None = None
 
+
+Level = Contact | FireInput | Tampered | Loop | Arm | Fault
+"""What stands until it changes. `age_s` is how long ago it was so: a message that was lost and
+said again may come after a newer one."""
 
 Report = (
     Read

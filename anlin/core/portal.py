@@ -161,7 +161,8 @@ Effect = Unlock | Lock | Beep | Happened
 class Status(Hold):
     """Everything a portal remembers. Start from `Status()`: nothing known, nothing released.
 
-    `allowed` persons may pass in this opening, or without a leaf until `allowed_until`.
+    `allowed` persons may pass in this opening, or without a leaf until `allowed_until`. Until
+    `crossed_until` the leaf may open for somebody whom a beam has seen before its contact.
     """
 
     contact: ContactLevel | None = None
@@ -172,6 +173,7 @@ class Status(Hold):
     relock_at: datetime | None = None
     allowed: int = 0
     allowed_until: datetime | None = None
+    crossed_until: datetime | None = None
     passed: int = 0
     is_extended: bool = False
     suspect_at: datetime | None = None
@@ -288,6 +290,8 @@ def _timers(portal: Portal, status: Status, at: datetime) -> Step:
             effects.append(Lock())
     if status.allowed_until is not None and at >= status.allowed_until:
         status = replace(status, allowed=0, allowed_until=None)
+    if status.crossed_until is not None and at >= status.crossed_until:
+        status = replace(status, crossed_until=None)
     if status.suspect_at is not None and at >= status.suspect_at + timedelta(
         seconds=portal.debounce_s
     ):
@@ -424,6 +428,8 @@ def _opened(portal: Portal, status: Status, before: ContactLevel | None, at: dat
     if status.is_authorised or status.is_forced:
         # The same opening, seen again after its contact's wire was broken.
         return status, ()
+    if status.crossed_until is not None and at < status.crossed_until:
+        return replace(status, crossed_until=None, is_authorised=True), ()
     if before is None:
         # The first reading after a start: it was open before we looked, by whom we can't know.
         return status, (Happened(EventKind.DOOR_FOUND_OPEN),)
@@ -459,7 +465,7 @@ def _passed(status: Status, given: Passed, at: datetime) -> Step:
     grant, until = status.grant, status.grant_until
     if grant is not None and not status.is_open and (grant.cause is Cause.EXIT) == given.is_out:
         status, effects = _taken(status, at)
-        status = replace(status, allowed_until=until)
+        status = replace(status, allowed_until=until, crossed_until=until)
     is_counted = not (given.is_out or status.is_in_maintenance or status.holds_unlocked)
     passed = status.passed + (given.persons if is_counted else 0)
     too_many = passed - max(status.allowed, status.passed)
@@ -499,6 +505,7 @@ def _closed(status: Status, at: datetime) -> Step:
             relock_at=None,
             allowed=0,
             allowed_until=None,
+            crossed_until=None,
             passed=0,
             is_extended=False,
             suspect_at=None,

@@ -180,26 +180,29 @@ class MqttGate:
 
     def _contact(self, data: Mapping[str, Any], origin: str) -> Report:
         portal = _known(self._inputs, data, "input")
-        return Contact(portal, ContactLevel(one_of(data, "level", ContactLevel)), origin)
+        level = ContactLevel(one_of(data, "level", ContactLevel))
+        return Contact(portal, level, origin, _age_s(data))
 
     def _button(self, data: Mapping[str, Any], origin: str) -> Report:
         point = _known(self._buttons, data, "button")
         return Read(point, Method.EXIT_BUTTON, data["button"], origin, _age_s(data))
 
     def _tamper(self, data: Mapping[str, Any], origin: str) -> Report:
-        return Tampered(self.id, flag(data, "active"), origin)
+        return Tampered(self.id, flag(data, "active"), origin, age_s=_age_s(data))
 
     def _fire(self, data: Mapping[str, Any], origin: str) -> Report:
-        return FireInput(_known(self._inputs, data, "input"), flag(data, "active"), origin)
+        portal = _known(self._inputs, data, "input")
+        return FireInput(portal, flag(data, "active"), origin, _age_s(data))
 
     def _loop(self, data: Mapping[str, Any], origin: str) -> Report:
         portal = _known(self._inputs, data, "input")
         place = LoopPlace(one_of(data, "place", LoopPlace)) if "place" in data else _APPROACH
-        return Loop(portal, flag(data, "occupied"), origin, place)
+        return Loop(portal, flag(data, "occupied"), origin, place, _age_s(data))
 
     def _arm(self, data: Mapping[str, Any], origin: str) -> Report:
         portal = _known(self._inputs, data, "input")
-        return Arm(portal, ArmPosition(one_of(data, "position", ArmPosition)), origin)
+        position = ArmPosition(one_of(data, "position", ArmPosition))
+        return Arm(portal, position, origin, _age_s(data))
 
     def _struck(self, data: Mapping[str, Any], origin: str) -> Report:
         return Struck(_known(self._inputs, data, "input"), origin)
@@ -214,7 +217,7 @@ class MqttGate:
 
     def _fault(self, data: Mapping[str, Any], origin: str) -> Report:
         rule = one_of(data, "fault", _FAULTS)
-        return Fault(self.id, rule, flag(data, "active"), origin=origin)
+        return Fault(self.id, rule, flag(data, "active"), origin=origin, age_s=_age_s(data))
 
 
 _APPROACH = LoopPlace.APPROACH

@@ -183,6 +183,9 @@ class Desk:
                 self._pending[release] = self._pending_of(judged)
             if decision.reason in ENTRIES:
                 self._remember_companion(decision, now)
+                if judged.point is not None and judged.point.persons > 1:
+                    # The pair has passed: a third person needs a companion of their own.
+                    del self._companions[decision.point]
                 if decision.method is Method.PIN:
                     self._set_lockout(decision.point, None)
             return

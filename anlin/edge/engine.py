@@ -21,7 +21,7 @@ import structlog
 from anlin.core import device, lane, portal, sync
 from anlin.core.access import ENTRIES, STALE_AFTER, Decision, Reason
 from anlin.core.codec import to_data
-from anlin.core.entities import Direction, Method, Portal, PortalKind
+from anlin.core.entities import AccessPoint, Direction, Holder, Method, Portal, PortalKind
 from anlin.core.event import Draft, Event, EventKind
 from anlin.core.hold import Cause, Maintenance, Override
 from anlin.core.policy import Policy
@@ -96,6 +96,8 @@ class Engine:
         self._faults: dict[tuple[str, str, str], bool] = {}
         """By device, its part, and what is wrong."""
         self._online: dict[tuple[str, str], bool] = {}
+        self._levels: dict[tuple[str, ...], tuple[datetime, device.Level]] = {}
+        """The newest of each level, and when it was so."""
         self._states: dict[str, str] = {}
         """What cameras and tables last said of themselves."""
         self._fires: set[str] = set()
@@ -153,13 +155,36 @@ class Engine:
                 self._acknowledge(origin)
                 return
         now = self._clock.now()
-        outcome = self._outcome(report, now)
+        outcome = self._in_order(report, now)
         if known is not None and origin is not None:
             written = (known.kind, known.subject)
             outcome.drafts = [d for d in outcome.drafts if (d.kind, d.subject) != written]
             self._acknowledge(origin)
             origin = None
         self._carry_out(outcome, origin)
+
+    def _in_order(self, report: device.Report, now: datetime) -> _Outcome:
+        """Take a report; where a level comes late, behind a newer one, the newer one stands.
+
+        What was in between is told all the same: a door that was open for long enough was
+        forced, an enclosure was opened. Only of loops and arms the past says nothing any more.
+        """
+        if not isinstance(report, device.Level):
+            return self._outcome(report, now)
+        key, at = _level_key(report), now - timedelta(seconds=report.age_s)
+        newest_at, newest = self._levels.get(key, (at, report))
+        if at >= newest_at:
+            self._levels[key] = (at, report)
+            return self._outcome(report, now)
+        if isinstance(report, device.Loop | device.Arm):
+            return _Outcome()
+        if isinstance(report, device.Contact):
+            outcome = self._step(report.portal, portal.ContactRead(report.level), at)
+            outcome.add(self._step(report.portal, portal.Tick(), newest_at))
+        else:
+            outcome = self._outcome(report, now)
+        outcome.add(self._outcome(newest, now))
+        return outcome
 
     def _outcome(self, report: device.Report, now: datetime) -> _Outcome:
         match report:
@@ -283,7 +308,9 @@ class Engine:
         ):
             outcome.add(self._step(judged.point.portal, lane.Looked(), now))
         if release and judged.point is not None:
-            opened = self._step(judged.point.portal, _grant(judged, release), now)
+            is_exit = decision.reason is Reason.FREE_EGRESS
+            grant = _granted(release, judged.point, judged.holder, is_exit=is_exit)
+            opened = self._step(judged.point.portal, grant, now)
             outcome.drafts += opened.drafts
             if decision.reason in ENTRIES:
                 outcome.commands += opened.commands
@@ -521,6 +548,10 @@ class Engine:
             if command.target not in self.policy.points:
                 return f"{command.target} is not an access point"
             return None if command.data.get("value") else "no credential is named"
+        if command.kind is kinds.FIRE_RESTORE:
+            for target in targets:
+                if self.status(target).fire:
+                    return f"the fire input is still active at {target}"
         if command.kind is kinds.RELEASE:
             for target in targets:
                 if self.status(target).lockdown and not self.status(target).fire_latched:
@@ -737,7 +768,10 @@ class Engine:
                 wait = max(timedelta(seconds=record.grant_s + record.entry_s), STALE_AFTER)
                 release = str(event.data["release"])
                 self._desk.restore(release, event.subject, event.data)
-                self._portals.restore_grant(record.id, release, event.at + wait)
+                holder = self.policy.holders.get(str(event.data.get("holder") or ""))
+                is_exit = event.data.get("reason") == Reason.FREE_EGRESS
+                grant = _granted(release, point, holder, is_exit=is_exit)
+                self._portals.restore_grant(record.id, grant, event.at + wait)
 
     def _restore_faults(self) -> None:
         """Take up what is tampered with or faulty: that it is over must be told as well."""
@@ -797,16 +831,31 @@ _LASTING = frozenset(
 """What a person begins that has to end by itself."""
 
 
-def _grant(judged: Judged, release: str) -> portal.Granted:
+def _level_key(report: device.Level) -> tuple[str, ...]:
+    """Name what a level is the level of."""
+    kind = type(report).__name__
+    match report:
+        case device.Loop():
+            return kind, report.portal, report.place
+        case device.Tampered():
+            return kind, report.device, report.part
+        case device.Fault():
+            return kind, report.device, report.part, report.rule
+        case device.Contact() | device.FireInput() | device.Arm():
+            return kind, report.portal
+
+
+def _granted(
+    release: str, point: AccessPoint | None, holder: Holder | None, *, is_exit: bool
+) -> portal.Granted:
     """Word a decision for the portal: who, how many, and whether they need more time."""
-    decision, point = judged.decision, judged.point
-    holder = judged.holder
-    cause = Cause.EXIT if decision.reason is Reason.FREE_EGRESS else Cause.DECISION
     persons = max(1, point.persons) if point is not None else 1
     if holder is not None and holder.needs_escort:
         persons = max(2, persons)
     needs_time = holder is not None and holder.needs_time
-    return portal.Granted(release, cause, {"holder": decision.holder}, persons, needs_time)
+    cause = Cause.EXIT if is_exit else Cause.DECISION
+    who = {"holder": holder.id} if holder is not None else {}
+    return portal.Granted(release, cause, who, persons, needs_time)
 
 
 def _portal_input(command: sync.Command, now: datetime) -> portal.Input:

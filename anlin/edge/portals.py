@@ -101,9 +101,8 @@ class Portals:
             held_by = {name: getattr(kept, name) for name in _KEPT}
             self._statuses[id_] = replace(self.status(id_), **held_by)
 
-    def restore_grant(self, id_: str, release: str, until: datetime) -> None:
+    def restore_grant(self, id_: str, grant: portal.Granted, until: datetime) -> None:
         """Take up a grant of the last life; its timer runs on."""
-        grant = portal.Granted(release)
         status = self.status(id_)
         if isinstance(status, lane.Status):
             queue = (*status.queue, lane.Waiting(grant, until))

@@ -203,6 +203,27 @@ async def test_two_persons_open_what_one_does_not(make_site: Make) -> None:
     assert reasons(site) == ["second_person_required", "second_person_required", "granted"]
 
 
+async def test_a_third_person_needs_a_companion_of_their_own(make_site: Make) -> None:
+    meng = Credential("meng-plain", "meng", Method.CARD, "0A0A0A0A")
+    site = make_site(STRONGROOM, meng, replace(cast.MENG, memberships=cast.LIN.memberships))
+    await site.take(site.card())
+    assert released(await site.take(site.card(cast.WANG_CARD.key))) == ["gate"]
+    assert released(await site.take(site.card("0A0A0A0A"))) == []
+    assert reasons(site)[-1] == "second_person_required"
+
+
+async def test_a_beam_that_sees_somebody_before_the_contact_makes_no_forced_door(
+    site: Site,
+) -> None:
+    await site.take(site.contact("closed"), site.card())
+    await site.take(Crossed("gate", Direction.ENTRY, 1, site.origin()), site.contact("open"))
+    await site.tick(1)
+    assert not site.events(K.DOOR_FORCED, K.TAILGATING)
+    await site.take(site.contact("closed"), site.contact("open"))
+    await site.tick(1)
+    assert site.events(K.DOOR_FORCED), "but only once"
+
+
 async def test_the_second_person_comes_too_late(make_site: Make) -> None:
     site = make_site(STRONGROOM)
     await site.take(site.card())
@@ -499,3 +520,38 @@ async def test_a_table_that_stays_behind_is_told_when_it_changes(site: Site) -> 
     behind = device.TableState("board-1", 7, "aa", "bb", 10, missing=1)
     await site.take(behind, replace(behind, missing=1), replace(behind, held="aa", missing=0))
     assert site.kinds() == [K.TABLE_BEHIND, K.TABLE_HELD]
+
+
+# Messages that were lost and said again
+
+
+async def test_a_tamper_that_comes_after_its_end_is_told_and_ends(site: Site) -> None:
+    await site.take(device.Tampered("gate-1", False, site.origin()))
+    await site.take(device.Tampered("gate-1", True, site.origin(), age_s=2.0))
+    assert site.kinds() == [K.TAMPER, K.TAMPER_CLEARED]
+
+
+async def test_a_door_that_was_forced_is_told_when_its_opening_comes_late(site: Site) -> None:
+    await site.take(site.contact("closed"))
+    site.clock.advance(5)
+    await site.take(site.contact("closed"))
+    late = device.Contact("gate", device.ContactLevel.OPEN, site.origin(), 2.0)
+    await site.take(late)
+    assert site.events(K.DOOR_FORCED)
+    assert site.engine.status("gate").state == "secured"
+
+
+async def test_a_loop_of_the_past_brings_no_car(park: Site) -> None:
+    await under(park, False)
+    await approach(park)
+    await approach(park, False)
+    before = park.kinds()
+    await park.take(Loop("lane", True, park.origin(), age_s=3.0))
+    assert park.kinds() == before
+
+
+async def test_a_fire_restore_is_refused_while_the_input_is_active(site: Site) -> None:
+    await site.take(device.FireInput("gate", True, site.origin()))
+    await site.obey(CommandKind.FIRE_RESTORE, "*")
+    (refused,) = site.events(K.COMMAND_REFUSED)
+    assert "fire input is still active" in refused.data["rule"]

@@ -40,7 +40,7 @@ from anlin.hub.people.models import Building, Community, Holder
 MAX_LEVEL = 4
 """Of assurance: two means that are each hard to forge, and there is nothing above."""
 
-MAX_PERSONS = 5
+MAX_PERSONS = 2
 """More people could not stand before one reader in the time that the first is remembered."""
 
 ANTI_PASSBACK_S = (10.0, 86400.0)
