@@ -259,6 +259,7 @@ def next_deadline(portal: Portal, status: Status) -> datetime | None:
         status.maintenance_until,
         status.relock_at,
         status.allowed_until,
+        status.crossed_until,
     ]
     if status.suspect_at is not None:
         times.append(status.suspect_at + timedelta(seconds=portal.debounce_s))
