@@ -78,11 +78,12 @@ def cards_for(
 ) -> Iterator[tuple[Row, Card | str]]:
     """Write each row as a card, or say the rule by which it can't be one.
 
-    A row is named a second time where the card leaves a door out that the row would open. `known`
+    A person's second credential that comes out as the same card is left out. A row is named a
+    second time where the card leaves a door out that the row would open. `known`
     has what was written before under the same schedules, by credential.
     """
     before = known or {}
-    taken: set[int] = set()
+    taken: dict[int, tuple[str, Card]] = {}
     texts: dict[tuple[str, ...], str] = {}
     for row in table.rows:
         try:
@@ -92,9 +93,12 @@ def cards_for(
             else:
                 card = _card(row, table.schedules, entries, zone, base, texts)
             number = int(card.key)
+            if taken.get(number) == (row.holder, card):
+                # One card that is known as a plain and as a secure one: the board can't tell.
+                continue
             if number in taken:
                 raise ValueError("another credential has the same card number")
-            taken.add(number)
+            taken[number] = row.holder, card
         except ValueError as error:
             yield row, str(error)
         else:

@@ -229,6 +229,14 @@ def test_the_second_credential_with_one_number_is_refused() -> None:
     assert rule == "another credential has the same card number"
 
 
+def test_one_card_known_as_a_plain_and_as_a_secure_one_is_written_once() -> None:
+    plain, secure = row(5), row(6, key="5", holder="h5", method=Method.SECURE_CARD)
+    assert written(plain, secure) == written(plain)
+    (card, rule) = written(plain, replace(secure, access={"door-1-in": ()}))
+    assert isinstance(card, Card)
+    assert rule == "another credential has the same card number"
+
+
 def test_a_door_that_asks_for_more_is_left_out_and_named() -> None:
     card, rule = written(row(5, {"gate-in": (), "door-1-in": ()}, not_alone=("door-1-in",)))
     assert isinstance(card, Card)
