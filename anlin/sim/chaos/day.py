@@ -200,11 +200,17 @@ def _passes(made: Town, count: int) -> list[str]:
 
 
 def _open_from_desk(portal: str) -> str:
+    """Order a release; "" where the hub hangs and takes no orders, which a person sees."""
+    from django.db import OperationalError
+
     from anlin.hub.access.models import Portal
     from anlin.hub.devices.services import request_release
     from anlin.sim.community import BY
 
-    return str(request_release(Portal.objects.get(pk=portal), "somebody rang", BY).pk)
+    try:
+        return str(request_release(Portal.objects.get(pk=portal), "somebody rang", BY).pk)
+    except OperationalError:
+        return ""
 
 
 def _hub_seq(node: str) -> int:
