@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -90,9 +91,11 @@ def board(community: Community, now: datetime) -> Board:
     portals = portal_views(community, now)
     nodes = [node for node in community.nodes.order_by("name") if node.enrolled_at is not None]
     silent = [node for node in nodes if not node.is_online(now)]
-    states = DeviceState.objects.filter(
-        device__node__community=community, is_online=False
-    ).select_related("device")
+    states = (
+        DeviceState.objects.filter(device__node__community=community)
+        .filter(Q(is_online=False) | Q(state__in=("fault", "tamper")))
+        .select_related("device")
+    )
     concerns = [
         *_from_events(community, now),
         *_from_portals(portals),
@@ -306,14 +309,21 @@ def _from_nodes(silent: Iterable[Node]) -> Iterable[Concern]:
 
 def _from_devices(states: Iterable[DeviceState]) -> Iterable[Concern]:
     for state in states:
+        if state.is_online is False:
+            icon, title = "cloud_off", _("Device offline")
+            advice = _("Check its power and network.")
+        else:
+            kind = EventKind.TAMPER if state.state == "tamper" else EventKind.DEVICE_FAULT
+            icon, title = "warning", str(kind_text(kind))
+            advice = state.detail
         yield Concern(
             Tone.WARNING.value,
-            "cloud_off",
-            _("Device offline"),
+            icon,
+            title,
             state.device.name,
             state.since,
-            _("Check its power and network."),
-            "/points",
+            advice,
+            "/nodes",
         )
 
 

@@ -78,6 +78,8 @@ class DeviceState(models.Model):
     """None: never heard of."""
     state = models.CharField(max_length=40, blank=True)
     detail = models.CharField(max_length=200, blank=True)
+    troubles = models.JSONField(default=dict, blank=True)
+    """What is wrong now, by part and kind: {"reader 1/offline": "…", "/tamper": "…"}."""
     tier = models.PositiveSmallIntegerField(null=True, blank=True)
     """Of vision in use: 1 comes with the installed packages, 2 after a pull."""
     vision_models = models.JSONField(default=dict, blank=True)

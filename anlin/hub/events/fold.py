@@ -132,8 +132,7 @@ def _fold_devices(events: list[Event]) -> None:
             continue
         state = found.setdefault(event.subject, DeviceState(device_id=event.subject))
         before = (state.is_online, state.state)
-        for name, value in _device_change(event).items():
-            setattr(state, name, value)
+        _fold_device(state, event)
         if (state.is_online, state.state) != before:
             state.since = event.at
         state.position = event.pk
@@ -141,39 +140,64 @@ def _fold_devices(events: list[Event]) -> None:
         state.save()
 
 
-def _device_change(event: Event) -> dict[str, Any]:
-    """Say which of a device's facts an event changes."""
-    part, detail = _text(event, "part"), _text(event, "detail")
-    detail = (f"{part}: {detail}" if part else detail)[:200]
+def _fold_device(state: DeviceState, event: Event) -> None:
+    """Fold one event into a device's state.
+
+    A line of sixteen readers is as well as the worst of them: what is wrong is kept by part, so
+    that one reader's news never hides another's trouble.
+    """
+    part, detail = _text(event, "part"), _text(event, "detail")[:200]
+    rule = _text(event, "rule")[:80]
     match event.kind:
-        case EventKind.DEVICE_OFFLINE if part:
-            # The device itself still speaks, or it could not have said so.
-            return {"state": "fault", "detail": detail}
+        case EventKind.DEVICE_ONLINE if not part:
+            state.is_online, state.detail = True, detail
+        case EventKind.DEVICE_OFFLINE if not part:
+            state.is_online, state.detail = False, detail
         case EventKind.DEVICE_ONLINE:
-            return {"is_online": True, "state": "online", "detail": detail}
+            state.troubles.pop(f"{part}/offline", None)
         case EventKind.DEVICE_OFFLINE:
-            return {"is_online": False, "state": "offline", "detail": detail}
+            # The device itself still speaks, or it could not have said so.
+            state.troubles[f"{part}/offline"] = detail or "offline"
         case EventKind.DEVICE_FAULT:
-            rule = _text(event, "rule")
-            return {
-                "state": "fault",
-                "detail": (f"{part}: {rule}" if part else detail or rule)[:200],
-            }
+            state.troubles[f"{part}/fault/{rule}"] = rule or detail
+        case EventKind.DEVICE_FAULT_CLEARED:
+            state.troubles.pop(f"{part}/fault/{rule}", None)
         case EventKind.TAMPER:
-            return {"state": "tamper", "detail": detail}
-        case EventKind.TAMPER_CLEARED | EventKind.DEVICE_FAULT_CLEARED:
-            return {"state": "online", "detail": detail}
-    state, tier, models = (
-        _text(event, "state")[:40],
-        event.data.get("tier"),
-        event.data.get("models"),
-    )
-    change: dict[str, Any] = {"is_online": state == "online", "state": state, "detail": detail}
+            state.troubles[f"{part}/tamper"] = ""
+        case EventKind.TAMPER_CLEARED:
+            state.troubles.pop(f"{part}/tamper", None)
+        case _:
+            _fold_camera(state, event)
+            return
+    state.state = _worst(state)
+    if state.troubles:
+        shown = (_trouble(key, text) for key, text in sorted(state.troubles.items()))
+        state.detail = "; ".join(shown)[:200]
+
+
+def _fold_camera(state: DeviceState, event: Event) -> None:
+    state.state, state.detail = _text(event, "state")[:40], _text(event, "detail")[:200]
+    state.is_online = state.state == "online"
+    tier, models = event.data.get("tier"), event.data.get("models")
     if tier in (1, 2):
-        change["tier"] = tier
+        state.tier = tier
     if isinstance(models, dict):
-        change["vision_models"] = models
-    return change
+        state.vision_models = models
+
+
+def _worst(state: DeviceState) -> str:
+    """Give the one word for a device: the most urgent of what is wrong with it."""
+    if state.is_online is False:
+        return "offline"
+    if any(key.endswith("/tamper") for key in state.troubles):
+        return "tamper"
+    return "fault" if state.troubles else "online"
+
+
+def _trouble(key: str, text: str) -> str:
+    part, _, kind = key.partition("/")
+    what = text or kind
+    return f"{part}: {what}" if part else what
 
 
 def _fold_commands(events: list[Event]) -> None:

@@ -169,3 +169,32 @@ def test_a_row_names_who_where_why_and_how_fast(cast: Cast) -> None:
     assert first["picture"] == f"/media/{'a' * 64}.jpg"
     assert second["place"] == "东门"
     assert (third["picture"], third["holder_name"]) == ("", "")
+
+
+def test_one_readers_news_never_hides_anothers_trouble(cast: Cast) -> None:
+    line, _ = devices.add_device(cast.node, "line", "osdp", {}, BY)
+    lost: dict[str, object] = {"part": "reader 1", "rule": "no key"}
+    happened(
+        cast,
+        (K.DEVICE_FAULT, line.pk, lost),
+        (K.DEVICE_ONLINE, line.pk, {"detail": "the line is open"}),
+        (K.DEVICE_ONLINE, line.pk, {"part": "reader 2", "detail": "secure"}),
+        (K.TAMPER, line.pk, {"part": "reader 2"}),
+        (K.TAMPER_CLEARED, line.pk, {"part": "reader 2"}),
+    )
+    state = DeviceState.objects.get(device=line)
+    assert (state.is_online, state.state) == (True, "fault")
+    assert "reader 1: no key" in state.detail
+
+
+def test_a_trouble_that_is_over_leaves_nothing_behind(cast: Cast) -> None:
+    line, _ = devices.add_device(cast.node, "line", "osdp", {}, BY)
+    lost: dict[str, object] = {"part": "reader 1", "rule": "no key"}
+    happened(
+        cast,
+        (K.DEVICE_ONLINE, line.pk, {}),
+        (K.DEVICE_FAULT, line.pk, lost),
+        (K.DEVICE_FAULT_CLEARED, line.pk, lost),
+    )
+    state = DeviceState.objects.get(device=line)
+    assert (state.state, state.troubles) == ("online", {})
