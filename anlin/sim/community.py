@@ -211,7 +211,6 @@ def _plate(holder: Holder) -> str:
 def _portals(
     community: Community, node: Node, buildings: dict[str, Building]
 ) -> dict[str, Controller]:
-    street = access.add_area(community, "街道", BY)
     court = access.add_area(community, "小区", BY)
     controllers = {}
     for key, name in (("north", "北门"), ("south", "南门")):
@@ -225,10 +224,10 @@ def _portals(
             prealarm_s=PREALARM_S,
         )
         point_in = access.add_point(
-            portal, f"{name}进", Direction.ENTRY, _GATE_IN, BY, area_from=street, area_to=court
+            portal, f"{name}进", Direction.ENTRY, _GATE_IN, BY, area_to=court
         )
         point_out = access.add_point(
-            portal, f"{name}出", Direction.EXIT, _GATE_OUT, BY, area_from=court, area_to=street
+            portal, f"{name}出", Direction.EXIT, _GATE_OUT, BY, area_from=court
         )
         controllers[key] = _controller(node, f"{name}控制器", portal, point_in, point_out)
     lane = access.add_portal(
@@ -240,7 +239,6 @@ def _portals(
         Direction.ENTRY,
         (Method.PLATE, Method.CARD),
         BY,
-        area_from=street,
         area_to=court,
     )
     lane_out = access.add_point(
@@ -250,7 +248,6 @@ def _portals(
         (Method.PLATE, Method.EXIT_BUTTON),
         BY,
         area_from=court,
-        area_to=street,
     )
     controllers["lane"] = _controller(node, "道闸控制器", lane, lane_in, lane_out)
     for number in buildings:
