@@ -654,6 +654,10 @@ class Engine:
             appended = await durable
         except JournalError as error:
             self._not_durable(outcome.drafts, error)
+            for command in outcome.commands:
+                # What locks needs no record to be right.
+                if isinstance(command, device.Secure):
+                    self._dispatch(command)
             if self._owe(outcome.drafts, origin):
                 origin = None  # in flight until it is written: said again, it would be no news
         else:

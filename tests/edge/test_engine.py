@@ -318,6 +318,13 @@ async def test_with_a_broken_journal_nothing_opens_but_the_way_out(site: Site) -
     assert only(Release, await site.take(site.card()))
 
 
+async def test_what_locks_does_not_wait_for_a_disk_that_is_full(site: Site) -> None:
+    until = site.ago(-60).isoformat()
+    await site.obey(CommandKind.HOLD_UNLOCKED, "gate", data={"until": until})
+    with Breakable(site):
+        assert only(Secure, await site.tick(61)) == [Secure("gate")]
+
+
 async def test_after_a_refused_write_the_reason_is_told_before_any_other(site: Site) -> None:
     with Breakable(site):
         await site.take(site.card())
