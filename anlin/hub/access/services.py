@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from anlin.hub.access.credentials import (
     add_card,
+    add_phone,
     add_plate,
     mark_lost,
     resume_credential,
@@ -66,6 +67,7 @@ __all__ = [
     "add_area",
     "add_card",
     "add_holidays",
+    "add_phone",
     "add_plate",
     "add_point",
     "add_portal",

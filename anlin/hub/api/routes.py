@@ -239,6 +239,23 @@ def release(request: HttpRequest, portal_id: str, body: s.ReleaseIn) -> Status[d
     return Status(202, _command(command))
 
 
+@api.post("/holders/{holder_id}/phone", auth=DESK, response={201: s.CredentialOut, **_REFUSED})
+def add_phone(request: HttpRequest, holder_id: str) -> Status[Credential]:
+    """Let a person open by telephone, through a service that knows who is calling."""
+    holder = _one(_community(request).holders.all(), holder_id)
+    return Status(201, access.add_phone(holder, actor(request)))
+
+
+@api.post("/points/{point_id}/phone", auth=DESK, response={202: s.CommandOut, **_REFUSED})
+def open_by_phone(request: HttpRequest, point_id: str, body: s.PhoneIn) -> Status[dict[str, Any]]:
+    """Present a person's telephone at an access point; the edge decides whether it opens."""
+    community = _community(request)
+    points = AccessPoint.objects.filter(portal__community=community).select_related("portal__node")
+    credential = _one(Credential.objects.filter(community=community), body.credential)
+    command = devices.open_by_phone(credential, _one(points, point_id), actor(request))
+    return Status(202, _command(command))
+
+
 @api.get("/commands/{command_id}", auth=GATE, response={200: s.CommandOut, **_REFUSED})
 def show_command(request: HttpRequest, command_id: str) -> dict[str, Any]:
     """Say what came of a command."""

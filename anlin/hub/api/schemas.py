@@ -125,6 +125,10 @@ class ReleaseIn(Schema):
     point: str = ""
 
 
+class PhoneIn(Schema):
+    credential: str
+
+
 class CommandOut(Schema):
     id: str
     kind: str

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from anlin.core.codec import to_data
 from anlin.core.entities import Device as CoreDevice
+from anlin.core.entities import Method
 from anlin.core.sync import (
     COMMAND_LIFE,
     VERSIONS_SPOKEN,
@@ -28,7 +29,7 @@ from anlin.core.sync import Command as CoreCommand
 from anlin.drivers.base import drivers
 from anlin.hub import vault
 from anlin.hub.access.faults import named
-from anlin.hub.access.models import AccessPoint, Portal
+from anlin.hub.access.models import AccessPoint, Credential, Portal
 from anlin.hub.access.pins import share_pin_key
 from anlin.hub.access.policy import publish
 from anlin.hub.audit.log import Actor, changing, created, deleted, noted
@@ -277,6 +278,20 @@ def request_release(portal: Portal, reason: str, by: Actor, *, point: str = "") 
     if not reason.strip():
         raise RuleError(_("Say why it has to be opened."), "reason")
     return _command(portal, CommandKind.RELEASE, by, reason, {"point": point} if point else {})
+
+
+def open_by_phone(credential: Credential, point: AccessPoint, by: Actor) -> Command:
+    """Present a holder's telephone at an access point; the edge decides, as on any credential.
+
+    Raises:
+        RuleError: the credential is no telephone's, or no node drives the portal.
+    """
+    if credential.method != Method.PHONE.value:
+        raise RuleError(_("This credential is not a telephone."), "credential")
+    if point.portal.node is None:
+        raise RuleError(_("No node drives %(name)s.") % {"name": point.portal.name})
+    data = {"value": credential.key}
+    return _order(point.portal.node, CommandKind.PRESENT, point.pk, by, "", data)
 
 
 def hold_unlocked(portal: Portal, until_s: int, reason: str, by: Actor) -> Command:

@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from anlin.core.event import EventKind
+from anlin.hub.access import services as access
 from anlin.hub.api import api
 from anlin.hub.audit.models import Change, View
 from anlin.hub.conftest import BY, Cast
@@ -115,6 +116,19 @@ def test_a_release_is_asked_for_and_said_to_be_no_more_than_that(cast: Cast, men
     assert (answer.json()["outcome"], answer.json()["sent_at"]) == ("pending", None)
     assert Command.objects.get().by == "meng"
     assert meng.get(f"/commands/{answer.json()['id']}").json()["kind"] == "release"
+
+
+def test_a_telephone_is_presented_and_the_edge_decides(cast: Cast, meng: Caller) -> None:
+    phone = meng.post(f"/holders/{cast.lin.pk}/phone")
+    assert phone.status_code == 201
+    asked = meng.post(f"/points/{cast.point.pk}/phone", {"credential": phone.json()["id"]})
+    assert asked.status_code == 202
+    command = Command.objects.get(pk=asked.json()["id"])
+    assert (command.kind, command.target) == ("present", cast.point.pk)
+    assert command.data == {"value": phone.json()["key"]}
+    card = access.add_card(cast.lin, "04AABBCC", BY)
+    refused = meng.post(f"/points/{cast.point.pk}/phone", {"credential": card.pk})
+    assert refused.status_code == 422
 
 
 def test_points_and_nodes_say_which_rules_they_run(cast: Cast, meng: Caller) -> None:
