@@ -53,9 +53,21 @@ def start(
     node_code: Annotated[
         str, typer.Option(envvar="ANLIN_NODE_CODE", help="One-time code of this machine's node.")
     ] = "",
+    listen: Annotated[
+        str, typer.Option(help="Let other machines in at this address, by TLS only.")
+    ] = "",
+    name: Annotated[str, typer.Option(help="The name that the certificate is for.")] = "",
+    cert: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
 ) -> None:
     """Run hub, broker and edge on this machine until Ctrl-C."""
-    raise typer.Exit(_told(lambda: up.run(home, node_code=node_code)))
+    outside = None
+    if listen or name or cert or key:
+        if not (listen and name and cert and key):
+            raise typer.BadParameter("--listen, --name, --cert and --key belong together")
+        outside = up.Outside(name, listen, cert, key)
+    wanted = up.Addresses(outside=outside)
+    raise typer.Exit(_told(lambda: up.run(home, wanted=wanted, node_code=node_code)))
 
 
 @app.command()

@@ -22,7 +22,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from anlin.core.codec import from_data, to_data
 from anlin.wire.mqtt_users import Role, new_password, new_user, to_json
 
 HOST = "127.0.0.1"
@@ -54,22 +53,40 @@ class Failed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """How other machines reach this one: its name, an address of it, and its certificate."""
+
+    name: str
+    listen: str
+    cert: Path
+    key: Path
+    hub: int = 8443
+    live: int = 8444
+    mqtt: int = 8883
+
+
+@dataclass(frozen=True, slots=True)
 class Addresses:
-    """Ports of the loopback that this start uses."""
+    """Ports of the loopback that this start uses, and how it is reached from outside."""
 
     hub: int = 8000
     live: int = 8001
     mqtt: int = 1883
     rtsp: int = 8554
+    outside: Outside | None = None
 
     @property
     def hub_url(self) -> str:
         """Where a browser finds the pages."""
+        if self.outside is not None:
+            return f"https://{self.outside.name}:{self.outside.hub}"
         return f"http://{HOST}:{self.hub}"
 
     @property
     def live_url(self) -> str:
         """Where a browser finds the live rows."""
+        if self.outside is not None:
+            return f"https://{self.outside.name}:{self.outside.live}"
         return f"http://{HOST}:{self.live}"
 
 
@@ -137,11 +154,26 @@ def hub_programs(home: Path, addresses: Addresses) -> list[Program]:
     )
     live = (python, "-m", "anlin.hub.live", "--host", HOST, "--port", str(addresses.live))
     broker = (python, "-m", "anlin.edge.broker", "--home", str(home), "--port")
-    return [
+    programs = [
         Program("broker", (*broker, str(addresses.mqtt)), port=addresses.mqtt),
         Program("web", web, env, port=addresses.hub),
         Program("live", live, env, port=addresses.live),
     ]
+    if addresses.outside is not None:
+        programs.append(_front_program(addresses, addresses.outside))
+    return programs
+
+
+def _front_program(addresses: Addresses, outside: Outside) -> Program:
+    """Give the program that lets other machines in, by TLS only."""
+    command = (
+        *(sys.executable, "-m", "anlin.edge.front", "--listen", outside.listen),
+        *("--cert", str(outside.cert.resolve()), "--key", str(outside.key.resolve())),
+        f"{outside.hub}:{addresses.hub}",
+        f"{outside.live}:{addresses.live}",
+        f"{outside.mqtt}:{addresses.mqtt}",
+    )
+    return Program("front", command)
 
 
 def hub_env(home: Path, addresses: Addresses) -> dict[str, str]:
@@ -224,9 +256,10 @@ def write_private(path: Path, data: bytes) -> None:
 def free_addresses(wanted: Addresses) -> Addresses:
     """Give the wanted ports, and others in place of those that are taken."""
     chosen: dict[str, int] = {}
-    for name, port in to_data(wanted).items():
+    for name in ("hub", "live", "mqtt", "rtsp"):
+        port: int = getattr(wanted, name)
         chosen[name] = port if _is_free(port) and port not in chosen.values() else free_port()
-    return from_data(Addresses, chosen)
+    return Addresses(**chosen, outside=wanted.outside)
 
 
 def free_port() -> int:

@@ -310,8 +310,8 @@ def _from_nodes(silent: Iterable[Node]) -> Iterable[Concern]:
 def _from_devices(states: Iterable[DeviceState]) -> Iterable[Concern]:
     for state in states:
         if state.is_online is False:
-            icon, title = "cloud_off", _("Device offline")
-            advice = _("Check its power and network.")
+            icon, title = "cloud_off", gettext("Device offline")
+            advice = gettext("Check its power and network.")
         else:
             kind = EventKind.TAMPER if state.state == "tamper" else EventKind.DEVICE_FAULT
             icon, title = "warning", str(kind_text(kind))

@@ -79,7 +79,8 @@ def main() -> None:
 
 def _day(home: Path, seconds: int, seed: int, console: Console) -> dict[str, Any] | None:
     home.mkdir(parents=True, exist_ok=True)
-    addresses = up.free_addresses(Addresses(*(up.free_port() for _ in range(4))))
+    hub, live, mqtt, rtsp = (up.free_port() for _ in range(4))
+    addresses = up.free_addresses(Addresses(hub, live, mqtt, rtsp))
     with up.locked(home, addresses), _own_disk(home / up.NODE_FOLDER) as has_own_disk:
         up.prepare_broker(home, addresses.mqtt)
         code = _prepare(home, addresses)
