@@ -407,6 +407,9 @@ def _contact(portal: Portal, status: Status, level: ContactLevel, at: datetime) 
     status = replace(status, contact=level)
     if level in (ContactLevel.SHORT, ContactLevel.CUT):
         effects.append(Happened(EventKind.CONTACT_FAULT, {"level": level.value}))
+        if before is None and status.holds_unlocked is None and status.grant is None:
+            # What a schedule held open in the last life must not stay so for want of a contact.
+            effects.append(Lock())
         return replace(status, suspect_at=None), tuple(effects)
     if level is ContactLevel.OPEN:
         status, opened = _opened(portal, status, before, at)

@@ -80,6 +80,8 @@ class Paper:
     person_came: bool = False
     waiting: Slip | None = None
     lawful: bool = False
+    seen_until: datetime | None = None
+    """A beam has seen somebody whose grant was waiting: the leaf may follow until then."""
     doubt_until: datetime | None = None
     forced: bool = False
     spoken: list[Slip] = field(default_factory=list)
@@ -167,7 +169,7 @@ class Paper:
             return
         if level is CLOSED:
             self.lawful = self.forced = self.was_open = False
-            self.doubt_until, self.closed_at = None, at
+            self.doubt_until, self.closed_at, self.seen_until = None, at, None
         elif level is not OPEN:
             self.doubt_until = None
         else:
@@ -178,13 +180,17 @@ class Paper:
                 self.settle(slip, is_taken=True)
             elif self.stands_open_by() is not None or self.worked_on_until is not None:
                 self.lawful = True
-            elif before is not None and not (self.lawful or self.forced):
+            elif self.lawful or self.forced:
+                pass
+            elif self.seen_until is not None and at < self.seen_until:
+                self.lawful, self.seen_until = True, None
+            elif before is not None:
                 self.doubt_until = later(at, self.portal.debounce_s)
 
     def walk(self, *, is_out: bool) -> None:
         slip = self.waiting
         if slip is not None and self.leaf is not OPEN and (slip.cause is Cause.EXIT) is is_out:
-            self.waiting = None
+            self.waiting, self.seen_until = None, slip.until
             self.settle(slip, is_taken=True)
         if self.leaf is not OPEN:
             self.lawful = False
@@ -356,7 +362,7 @@ class PortalBesidePaper(RuleBasedStateMachine):
             grant=old.grant,
             grant_until=old.grant_until,
         )
-        paper.leaf = paper.closed_at = paper.doubt_until = None
+        paper.leaf = paper.closed_at = paper.doubt_until = paper.seen_until = None
         paper.fire_input = paper.schedule = paper.person_came = False
         paper.lawful = paper.forced = self.forced = paper.was_open = False
         was_free = self.bolt_is_free()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anlin.core.detection import PlateColour
-from anlin.core.plate import PATTERNS, parse
+from anlin.core.plate import PATTERNS, PlateKind, parse
 from anlin.vision.plate_beam import FORMS, START, Alphabet, advance, prior, read
 
 LETTERS = sorted({c for form in FORMS for place in form.places for c in place} | set("OoIl"))
@@ -50,7 +50,11 @@ def test_every_plate_the_beam_can_write_is_a_plate(text):
     assert parse(text).text == text
 
 
-@given(st.data(), st.sampled_from([pattern for _, pattern in PATTERNS]))
+READABLE = [pattern for kind, pattern in PATTERNS if kind is not PlateKind.EMERGENCY]
+"""No recogniser that we may use has 应 and 急 among its characters."""
+
+
+@given(st.data(), st.sampled_from(READABLE))
 def test_every_plate_of_the_grammar_can_be_written_by_the_beam(data, pattern):
     text = data.draw(st.from_regex(pattern, fullmatch=True))
     assert walk(text)

@@ -121,7 +121,7 @@ def test_the_plan_of_the_doors_makes_a_door_a_turnstile_a_lobby_and_a_lane() -> 
         (lambda plan: plan["portals"][0].update(building="9栋"), "portal house1: '9栋'"),
         (lambda plan: plan["portals"][0].update(schedule="noon"), "'noon' is not in the plan"),
         (lambda plan: plan["points"][0].update(area_to="moon"), "'moon' is not in the plan"),
-        (lambda plan: plan["points"][0].update(persons=9), "1 to 5"),
+        (lambda plan: plan["points"][0].update(persons=9), "1 to 2"),
         (lambda plan: plan["points"][0].update(key="house1"), "'house1' is in the plan twice"),
         (lambda plan: plan["schedules"][0]["weekly"][0].update(times="8"), "schedule night: 8"),
         (lambda plan: plan["schedules"][0]["weekly"][0].update(days=[8]), "schedule night"),

@@ -91,7 +91,7 @@ def test_an_airlock_of_two_edges_is_refused(cast: Cast) -> None:
         ({"methods": [Method.FACE, Method.PHONE]}, "methods", "neither face nor phone"),
         ({"level": 9}, "level", "1 to 4"),
         ({"level": 4}, "level", "Everybody would be refused"),
-        ({"persons": 0}, "persons", "1 to 5"),
+        ({"persons": 0}, "persons", "1 to 2"),
     ],
 )
 def test_a_point_that_would_lock_people_out_is_refused(

@@ -194,7 +194,7 @@ def test_an_event_of_a_device_tells_which_part_and_what_it_says(
     assert "识读设备 1 · 不再应答" in devices
     world.happened(EventKind.TAMPER_CLEARED, world.camera.pk, {"part": "reader 1"})
     devices = client_of_meng.get("/nodes").content.decode()
-    assert "识读设备 1</span>" in devices
+    assert "识读设备 1 · 不再应答" in devices, "what is still wrong stays"
     refused = {
         "detail": "tcp://192.0.2.7:4001: [Errno 111] Connect call failed ('192.0.2.7', 4001)"
     }
