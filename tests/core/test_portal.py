@@ -1249,3 +1249,38 @@ def test_a_relock_that_a_new_grant_overtakes_is_forgotten():
     assert locks(door.at(8, TICK)) == [Lock()]
     assert door.due == MORNING + timedelta(seconds=21)
     assert locks(door.at(61, TICK)) == []
+
+
+def test_whoever_leaves_by_an_open_door_lets_nobody_in():
+    door = Door()
+    door.at(0, LIN_ENTERS)
+    door.at(1, OPEN)
+    door.at(2, Granted("out", Cause.EXIT))
+    assert tailgates(door.at(3, Passed(2))) == [(2, 1)]
+
+
+@pytest.mark.parametrize(("seconds", "is_heard"), [(0.5, True), (1.0, False)])
+def test_an_exit_button_that_is_deaf_for_a_second_or_less_is_so_for_as_long(seconds, is_heard):
+    door = Door(replace(DOOR, exit_ignore_s=seconds))
+    door.at(0, OPEN)
+    door.at(1, CLOSED)
+    told = door.at(1.7, Granted("out", Cause.EXIT))
+    assert any(isinstance(effect, Unlock) for effect in told) is is_heard
+
+
+@pytest.mark.parametrize("level", [ContactLevel.SHORT, ContactLevel.CUT])
+def test_at_a_start_a_door_is_locked_whatever_its_contact_says(level):
+    door = Door(closed=False)
+    assert door.at(0, ContactRead(level))[-1] == Lock()
+    kept = Door(closed=False)
+    kept.at(0, LIN_ENTERS)
+    assert Lock() not in kept.at(1, ContactRead(level)), "somebody is on the way through"
+
+
+def test_the_schedule_that_waited_for_a_person_is_named_as_what_unlocks():
+    door = Door(replace(DOOR, needs_first_person=True))
+    door.at(0, ScheduleRead(is_active=True))
+    door.at(1, LIN_ENTERS)
+    told = door.at(2, OPEN)
+    unlocked = [e for e in told if isinstance(e, Happened) and e.kind is K.PORTAL_UNLOCKED]
+    assert [effect.data["by"] for effect in unlocked] == ["schedule"]
