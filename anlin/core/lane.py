@@ -145,6 +145,12 @@ class Status(Hold):
         return self.queue[0].grant if self.queue else None
 
     @property
+    def may_lock(self) -> bool:
+        """Whether nothing is known to be below the arm, or on its way there."""
+        is_busy = self.queue or self.is_crossing or self.under or self.gone_at is not None
+        return not is_busy
+
+    @property
     def is_open(self) -> bool:
         """Whether the arm is known not to be down."""
         return self.arm in (ArmPosition.UP, ArmPosition.MOVING)

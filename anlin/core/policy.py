@@ -111,9 +111,11 @@ class Policy:
         return table[min(table)] if table else None
 
     def credential_for(self, method: Method, key: str) -> Credential | None:
-        """Find the credential that a reader's report names."""
+        """Find the credential that a reader's report names.
+
+        A terminal recognises the same enrolled face that a camera does.
+        """
         if method is _TERMINAL_FACE:
-            # A terminal recognises the same enrolled face that a camera does.
             method = _FACE
         return self._by_key.get((method, key))
 
@@ -145,6 +147,8 @@ class Policy:
 
     def watched(self, method: Method, key: str) -> tuple[WatchEntry, ...]:
         """List the watch entries for what was presented, in order of id."""
+        if method is _TERMINAL_FACE:
+            method = _FACE
         return self._watched.get((method, key), ())
 
     def apply(self, delta: Delta) -> None:

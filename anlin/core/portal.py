@@ -188,6 +188,11 @@ class Status(Hold):
         return self.contact is ContactLevel.OPEN
 
     @property
+    def may_lock(self) -> bool:
+        """Whether no bolt would be fired into an open leaf, and nobody is on the way through."""
+        return self.grant is None and not self.is_open
+
+    @property
     def has_contact_fault(self) -> bool:
         """Whether the contact's wiring is shorted or cut."""
         return self.contact in (ContactLevel.SHORT, ContactLevel.CUT)

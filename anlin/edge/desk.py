@@ -185,7 +185,7 @@ class Desk:
                 self._remember_companion(decision, now)
                 if judged.point is not None and judged.point.persons > 1:
                     # The pair has passed: a third person needs a companion of their own.
-                    del self._companions[decision.point]
+                    self._companions.pop(decision.point, None)
                 if decision.method is Method.PIN:
                     self._set_lockout(decision.point, None)
             return

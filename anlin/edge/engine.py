@@ -270,7 +270,7 @@ class Engine:
             if status.holds_unlocked is not None:
                 release = device.Release(id_, secrets.token_hex(8), None, status.holds_unlocked)
                 self._dispatch(release)
-            elif status.grant is None:
+            elif status.may_lock:
                 self._dispatch(device.Secure(id_))
 
     def note(self, kind: EventKind, subject: str, data: Mapping[str, Any]) -> None:
@@ -333,16 +333,28 @@ class Engine:
         if self._desk.is_trying_keys(decision, now):
             tried = {"method": decision.method, "reason": decision.reason}
             outcome.drafts.append(self._draft(EventKind.REPEATED_DENIALS, point, now, tried))
-        for entry in self.policy.watched(report.method, judged.presentation.value):
+        self._watch(report, judged.presentation.value, decision.reason, outcome, now)
+
+    def _watch(
+        self,
+        report: device.Read | device.Decided,
+        value: str,
+        reason: str,
+        outcome: _Outcome,
+        now: datetime,
+    ) -> None:
+        """Tell those who wait for a credential, whoever decided on it and however."""
+        for entry in self.policy.watched(report.method, value):
             if now < entry.valid_until:
                 hit = {
                     "entry": entry.id,
-                    "reason": decision.reason,
+                    "reason": reason,
                     "score": report.evidence.score,
                     "picture": report.evidence.picture,
                 }
                 hit = {key: value for key, value in hit.items() if value is not None}
-                outcome.drafts.append(self._draft(EventKind.WATCH_HIT, point, now, hit))
+                draft = self._draft(EventKind.WATCH_HIT, report.point, now, hit)
+                outcome.drafts.append(draft)
 
     def _decided(self, report: device.Decided, now: datetime) -> _Outcome:
         """Record what a device has decided by itself, beside what this edge would have said."""
@@ -375,6 +387,7 @@ class Engine:
             cause = Cause.EXIT if is_exit else Cause.DECISION
             opened = portal.Granted(data["release"], cause, is_released=True)
             outcome.add(self._step(point.portal, opened, now))
+        self._watch(report, report.value, report.code, outcome, now)
         if report.is_granted != ours.is_granted:
             odd = {"theirs": report.code, "ours": ours.reason, "holder": ours.holder}
             outcome.drafts.append(self._draft(EventKind.BOARD_DISAGREES, report.point, now, odd))
@@ -775,6 +788,8 @@ class Engine:
                 holder = self.policy.holders.get(str(event.data.get("holder") or ""))
                 is_exit = event.data.get("reason") == Reason.FREE_EGRESS
                 grant = _granted(release, point, holder, is_exit=is_exit)
+                if event.data.get("decided_by") == "device":
+                    grant = replace(grant, is_released=True)
                 self._portals.restore_grant(record.id, grant, event.at + wait)
 
     def _restore_faults(self) -> None:

@@ -516,6 +516,47 @@ async def test_a_board_that_lets_in_whom_we_would_not_is_told(site: Site) -> Non
     assert (event.data["theirs"], event.data["ours"]) == ("swipe", "credential_unknown")
 
 
+async def test_after_a_restart_a_boards_own_opening_is_not_opened_again(site: Site) -> None:
+    board = Decided("gate-in", Method.CARD, cast.LIN_CARD.key, True, "swipe", site.origin(), 1.0)
+    await site.take(board)
+    await site.restart()
+    assert released(await site.take(board)) == []
+
+
+async def test_who_waits_for_a_card_hears_of_it_from_a_board_too(make_site: Make) -> None:
+    site = make_site()
+    until = site.clock.now() + timedelta(hours=1)
+    site.change(WatchEntry("w-1", Method.CARD, cast.LIN_CARD.key, until))
+    await site.take(
+        Decided("gate-in", Method.CARD, cast.LIN_CARD.key, True, "swipe", site.origin())
+    )
+    (hit,) = site.events(K.WATCH_HIT)
+    assert hit.data["entry"] == "w-1"
+
+
+async def test_a_controller_that_comes_back_is_not_told_to_lower_onto_a_car(park: Site) -> None:
+    await under(park, False)
+    await approach(park)
+    await park.take(plate(park))
+    await under(park, True)
+    await approach(park, False)
+    before = len(park.sent)
+    park.engine.refresh(["lane"])
+    assert only(Secure, park.sent[before:]) == []
+    park.clock.advance(2)
+    await under(park, False)
+    park.engine.refresh(["lane"])
+    assert park.sent[-1] == Secure("lane")
+
+
+async def test_a_controller_that_comes_back_fires_no_bolt_into_an_open_leaf(site: Site) -> None:
+    await site.take(site.card(), site.contact("open"))
+    before = len(site.sent)
+    site.engine.refresh(["gate"])
+    assert site.sent[before:] == []
+    assert only(Secure, await site.take(site.contact("closed"))) == [Secure("gate")]
+
+
 async def test_a_table_that_stays_behind_is_told_when_it_changes(site: Site) -> None:
     behind = device.TableState("board-1", 7, "aa", "bb", 10, missing=1)
     await site.take(behind, replace(behind, missing=1), replace(behind, held="aa", missing=0))
