@@ -1,4 +1,8 @@
-"""Who may do what: every route declares its roles, and a test refuses one that does not."""
+"""Who may do what: every route declares its roles, and a test refuses one that does not.
+
+Staff come in by role (`allowed`), residents to what is their own (`resident`), everybody else only
+where a view says why (`public`).
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,15 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.utils.translation import gettext as _
 
-from anlin.hub.people.models import Role, StaffProfile
+from anlin.hub.people.models import Holder, HolderStatus, ResidentProfile, Role, StaffProfile
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 EVERYONE = tuple(Role)
 """All roles of staff; still nobody without a log-in."""
+
+RESIDENT_LOGIN = "/home/login"
+"""Where a resident signs in; staff have a page of their own (`LOGIN_URL`)."""
 
 _ANSWERS_JSON = ("/api/", "/live/", "/sync/")
 
@@ -64,6 +71,48 @@ def allowed(*roles: Role) -> Callable[[View], View]:
         return cast(View, wrapper)
 
     return decorate
+
+
+class ResidentRequest(HttpRequest):
+    """A request behind `resident`: `holder` is who is signed in, `resident` their log-in."""
+
+    resident: ResidentProfile
+    holder: Holder
+
+
+def resident(view: View) -> View:
+    """Let only a resident who lives here now reach a view; it finds them in `request.holder`.
+
+    Nobody signed in: the residents' log-in. Suspended or moved out: 403.
+    """
+
+    @wraps(view)
+    def called(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        profile = resident_of(request.user)
+        if profile is None:
+            return redirect_to_login(request.get_full_path(), RESIDENT_LOGIN)
+        if profile.holder.status != HolderStatus.ACTIVE:
+            text = _("This log-in has ended; ask the property office.")
+            return HttpResponse(text, status=403, content_type="text/plain; charset=utf-8")
+        own = cast(ResidentRequest, request)
+        own.resident, own.holder = profile, profile.holder
+        return cast(HttpResponseBase, view(request, *args, **kwargs))
+
+    called.for_residents = True  # type: ignore[attr-defined]
+    return cast(View, called)
+
+
+def resident_of(user: AbstractBaseUser | AnonymousUser) -> ResidentProfile | None:
+    """Give the resident behind a user who may sign in."""
+    if not user.is_authenticated or not user.is_active:
+        return None
+    profiles = ResidentProfile.objects.select_related("user", "holder__community")
+    return profiles.filter(user_id=user.pk).first()
+
+
+def resident_in(request: HttpRequest) -> Holder:
+    """Give the resident whom `resident` let through."""
+    return cast(ResidentRequest, request).holder
 
 
 def public(why: str) -> Callable[[View], View]:

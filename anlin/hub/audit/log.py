@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from anlin.hub.audit.models import Change, View
-from anlin.hub.people.models import Community, StaffProfile
+from anlin.hub.people.models import Community, Holder, StaffProfile
 
 _OBJECT_CHARS = 80
 
@@ -44,6 +44,11 @@ class Actor:
     @classmethod
     def staff(cls, staff: StaffProfile, via: Via) -> Actor:
         return cls(staff.user.get_username(), via, staff.user)
+
+    @classmethod
+    def resident(cls, holder: Holder, user: User | None = None) -> Actor:
+        """Name a resident who acts for their own home; the id tells two of one name apart."""
+        return cls(f"{holder.name} ({holder.pk})", Via.PAGE, user)
 
     @classmethod
     def command(cls, name: str) -> Actor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -35,6 +36,8 @@ class Community(models.Model):
     """Ed25519 private key that signs QR passes."""
     pin_secret = ClosedTextField(blank=True, default="")
     """Under which PINs are kept, in hex (`core.pin`); made when first needed."""
+    least_area_m2 = models.DecimalField(max_digits=5, decimal_places=2, default=Decimal(5))
+    """Less than this for each person living in a home is flagged as overcrowded; cities differ."""
     face_notice_version = models.CharField(max_length=20, default="1")
     """The version of the notice on face recognition that people agree to now."""
     policy_revision = models.PositiveBigIntegerField(default=0)
@@ -52,6 +55,10 @@ class Building(models.Model):
     id = IdField("b")
     community = models.ForeignKey(Community, models.CASCADE, related_name="buildings")
     name = models.CharField(max_length=50)
+    map_x = models.FloatField(null=True, blank=True)
+    """Where it stands on the community's plan: 0 is its left edge, 1 its right."""
+    map_y = models.FloatField(null=True, blank=True)
+    """0 is the plan's upper edge, 1 its lower."""
 
     class Meta:
         constraints = [
@@ -62,13 +69,26 @@ class Building(models.Model):
         return self.name
 
 
+class UnitUse(models.TextChoices):
+    LIVED_IN = "lived_in", _("Lived in by its owner")
+    LET = "let", _("Let")
+    VACANT = "vacant", _("Vacant")
+    OTHER = "other", _("Other use")
+
+
 class Unit(models.Model):
     """One home; `code` is what stands on its door, such as 1-101."""
 
     id = IdField("u")
     building = models.ForeignKey(Building, models.CASCADE, related_name="units")
+    entrance = models.CharField(max_length=20, blank=True)
+    """The stairwell (单元) of its building, where that has more than one."""
     code = models.CharField(max_length=30)
     floor = models.SmallIntegerField(null=True, blank=True)
+    area_m2 = models.DecimalField(max_digits=7, decimal_places=2, null=True, blank=True)
+    use = models.CharField(max_length=10, choices=UnitUse.choices, default=UnitUse.LIVED_IN)
+    external_code = models.CharField(max_length=40, blank=True)
+    """The authority's own number for it (标准地址编码), where one was given."""
 
     class Meta:
         constraints = [
@@ -112,11 +132,16 @@ class Holder(models.Model):
     can_escort = models.BooleanField(default=False)
     note = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    phone_tail = models.CharField(max_length=4, blank=True)
+    """The last four digits, in the clear: what an office searches by."""
 
-    NOT_AUDITED = frozenset({"phone", "phone_index"})
+    NOT_AUDITED = frozenset({"phone", "phone_index", "phone_tail"})
 
     class Meta:
-        indexes = [models.Index(fields=["community", "name"], name="holder_by_name")]
+        indexes = [
+            models.Index(fields=["community", "name"], name="holder_by_name"),
+            models.Index(fields=["community", "phone_tail"], name="holder_by_phone_tail"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -129,6 +154,95 @@ class Holder(models.Model):
     def has_consent(self, purpose: Purpose) -> bool:
         """Say whether a consent for this purpose is in force."""
         return self.consents.filter(purpose=purpose, withdrawn_at=None).exists()
+
+
+class Document(models.TextChoices):
+    ID_CARD = "id_card", _("Identity card")
+    RESIDENCE = "residence", _("Residence permit for Hong Kong, Macau and Taiwan")
+    FOREIGN_CARD = "foreign_card", _("Foreign permanent resident ID card")
+    PASSPORT = "passport", _("Passport")
+    OTHER = "other", _("Other document")
+
+
+class Proven(models.TextChoices):
+    NOT = "", _("Not proven")
+    CLERK = "clerk", _("Seen by a clerk")
+    READER = "reader", _("Read by a document reader")
+    OUTSIDE = "outside", _("Confirmed by an outside service")
+
+
+class Category(models.TextChoices):
+    """Of the population registers; see docs/protocols where a city's codes are mapped."""
+
+    REGISTERED = "registered", _("Registered here")
+    ELSEWHERE = "elsewhere", _("Registered elsewhere in this city")
+    FLOATING = "floating", _("Floating population")
+    LODGING = "lodging", _("Temporary lodging")
+    ABROAD = "abroad", _("From abroad, Hong Kong, Macau or Taiwan")
+
+
+class Identity(models.Model):
+    """Who a holder is by a document, and who has checked that. Its number stands closed."""
+
+    holder = models.OneToOneField(Holder, models.CASCADE, related_name="identity", primary_key=True)
+    document = models.CharField(max_length=14, choices=Document.choices)
+    number = ClosedTextField(blank=True, default="")
+    number_index = models.CharField(max_length=64, blank=True, db_index=True)
+    """Keyed fingerprint of the number, to find a person who is here already."""
+    born_on = models.DateField(null=True, blank=True)
+    category = models.CharField(max_length=12, choices=Category.choices, blank=True)
+    proven = models.CharField(max_length=8, choices=Proven.choices, blank=True, default="")
+    proven_by = models.CharField(max_length=150, blank=True)
+    """The clerk, reader or service that vouches for it."""
+    proven_at = models.DateTimeField(null=True, blank=True)
+
+    NOT_AUDITED = frozenset({"number", "number_index"})
+
+    def __str__(self) -> str:
+        return self.holder_id
+
+
+class AttentionGroup(models.TextChoices):
+    LONE_ELDER = "lone_elder", _("Elder living alone")
+    DISABLED = "disabled", _("Disabled")
+    LEFT_BEHIND = "left_behind", _("Child whose parents are away")
+    AID = "aid", _("Receives public aid")
+    LEGAL = "legal", _("Named by an authority")
+
+
+class Attention(models.Model):
+    """That somebody looks after a person, or an authority asks to: only with a legal basis.
+
+    Only the roles in `ATTENTION_ROLES` see it; it opens and refuses nothing.
+    """
+
+    id = IdField("at")
+    holder = models.ForeignKey(Holder, models.CASCADE, related_name="attentions")
+    group = models.CharField(max_length=12, choices=AttentionGroup.choices)
+    legal_basis = models.CharField(max_length=200)
+    source = models.CharField(max_length=100)
+    """Who asked for it: the person, the family, or an authority with the number of its letter."""
+    valid_until = models.DateField()
+    recorded_by = models.CharField(max_length=150)
+    recorded_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    NOT_AUDITED = frozenset({"legal_basis", "source"})
+
+    def __str__(self) -> str:
+        return f"{self.holder_id} {self.id}"
+
+
+ATTENTION_ROLES = (Role.COMMITTEE, Role.LIAISON)
+
+
+class Proof(models.TextChoices):
+    NONE = "", _("None")
+    DEED = "deed", _("Certificate of ownership")
+    CONTRACT = "contract", _("Purchase contract")
+    LEASE = "lease", _("Lease")
+    OWNER = "owner", _("The owner's word")
+    HOUSEHOLD = "household", _("Household register")
 
 
 class ResidencyKind(models.TextChoices):
@@ -146,6 +260,11 @@ class Residency(models.Model):
     kind = models.CharField(max_length=10, choices=ResidencyKind.choices)
     starts_at = models.DateTimeField(null=True, blank=True)
     ends_at = models.DateTimeField(null=True, blank=True)
+    proof = models.CharField(max_length=10, choices=Proof.choices, blank=True, default="")
+    """What shows that the holder may live here."""
+    proof_number = models.CharField(max_length=60, blank=True)
+    proven_by = models.CharField(max_length=150, blank=True)
+    proven_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return f"{self.holder_id} {self.unit_id}"
@@ -165,6 +284,12 @@ class Consent(models.Model):
     text_version = models.CharField(max_length=20)
     given_by = models.CharField(max_length=60)
     """Who agreed: the holder, or a guardian for a child under 14."""
+    guardian = models.ForeignKey(
+        Holder, models.SET_NULL, null=True, blank=True, related_name="consents_given"
+    )
+    """The guardian, where one agreed who is registered here."""
+    relation = models.CharField(max_length=20, blank=True)
+    """What the guardian is to the holder: mother, father, other."""
     given_at = models.DateTimeField()
     recorded_by = models.CharField(max_length=150)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
@@ -191,9 +316,25 @@ class StaffProfile(models.Model):
     )
     community = models.ForeignKey(Community, models.CASCADE, related_name="staff")
     role = models.CharField(max_length=12, choices=Role.choices)
+    buildings = models.ManyToManyField(Building, blank=True, related_name="staff")
+    """The buildings that this person works for; none means the whole community."""
 
     def __str__(self) -> str:
         return f"{self.user.get_username()} ({self.role})"
+
+
+class ResidentProfile(models.Model):
+    """A resident's log-in: the holder's own, for phones. It opens and shows only what is theirs."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="resident_profile"
+    )
+    holder = models.OneToOneField(Holder, models.CASCADE, related_name="login")
+    large_print = models.BooleanField(default=False)
+    language = models.CharField(max_length=10, blank=True)
+
+    def __str__(self) -> str:
+        return self.holder_id
 
 
 class ApiToken(models.Model):

@@ -141,7 +141,7 @@ def change_holder(
             if greeting is not None:
                 holder.greeting = greeting.strip()
             if phone is not None:
-                holder.phone, holder.phone_index = phone.strip(), phone_index(phone)
+                set_phone(holder, phone)
             if note is not None:
                 holder.note = note.strip()
             if needs_time is not None:
@@ -350,6 +350,13 @@ def phone_index(phone: str) -> str:
     return vault.fingerprint(digits, "phone") if digits else ""
 
 
+def set_phone(holder: Holder, phone: str) -> None:
+    """Put a phone number on a holder that is not saved yet, with what it is found by."""
+    holder.phone = phone.strip()
+    holder.phone_index = phone_index(phone)
+    holder.phone_tail = re.sub(r"\D", "", phone)[-4:]
+
+
 def _new_holder(
     community: Community,
     name: str,
@@ -362,17 +369,17 @@ def _new_holder(
     note: str = "",
 ) -> Holder:
     _refuse_backwards(valid_from, valid_until)
-    return Holder(
+    holder = Holder(
         community=community,
         name=named(name),
         kind=kind.value,
         valid_from=valid_from,
         valid_until=valid_until,
-        phone=phone.strip(),
-        phone_index=phone_index(phone),
         greeting=greeting.strip(),
         note=note.strip(),
     )
+    set_phone(holder, phone)
+    return holder
 
 
 def _import_units(
