@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.forms import BoundField
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -20,6 +21,7 @@ MAX_SETTINGS = 50_000
 MAX_ROWS = 64
 MAX_TEXT = 300
 HIDDEN = "••••••"
+_NUMBER = re.compile(r"\d{1,6}", re.ASCII)
 _SECRET_NAME = re.compile(r"password|passwd|secret|token|key$", re.IGNORECASE)
 _USER_INFO = re.compile(r"(?<=//)([^/@\s:]*):([^/@\s]+)@")
 
@@ -72,6 +74,8 @@ class Places:
         match ask.shape:
             case Shape.NUMBER:
                 return forms.IntegerField(**common)
+            case Shape.NUMBERS:
+                return NumbersField(**common, max_length=MAX_TEXT, widget=_plain_input())
             case Shape.DECIMAL:
                 return forms.FloatField(**common, widget=forms.NumberInput(attrs={"step": "any"}))
             case Shape.FLAG:
@@ -84,11 +88,57 @@ class Places:
             case Shape.POINT:
                 return forms.ChoiceField(**common, choices=self.points)
             case Shape.TEXT | Shape.SECRET:
-                plain = forms.TextInput(attrs={"autocomplete": "off"})
-                return forms.CharField(**common, max_length=MAX_TEXT, widget=plain)
+                return forms.CharField(**common, max_length=MAX_TEXT, widget=_plain_input())
 
 
-class DeviceForm(forms.Form):
+class NumbersField(forms.CharField):
+    """Numbers typed one after the other; nothing typed is None, so that the setting stays out."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        parts = re.split(r"[\s,，、;；]+", str(super().to_python(value) or "").strip())
+        wrong = next((part for part in parts if part and not _NUMBER.fullmatch(part)), None)
+        if wrong is not None:
+            raise forms.ValidationError(
+                _("%(text)s is not a number. Write them as 0, 2."), params={"text": wrong[:20]}
+            )
+        return [int(part) for part in parts if part] or None
+
+    def validate(self, value: Any) -> None:
+        forms.Field.validate(self, value)
+
+    def run_validators(self, value: Any) -> None:
+        """Leave the bounds to the driver, whose numbers they are."""
+
+
+def _plain_input() -> forms.TextInput:
+    return forms.TextInput(attrs={"autocomplete": "off"})
+
+
+class _Foldable(forms.Form):
+    """A form some of whose fields are folded away."""
+
+    advanced_names: frozenset[str] = frozenset()
+
+    def usual(self) -> list[BoundField]:
+        """Give the fields that stand open."""
+        return [field for field in self if field.name not in self.advanced_names]
+
+    def advanced(self) -> list[BoundField]:
+        """Give those that few sites need."""
+        return [field for field in self if field.name in self.advanced_names]
+
+    def is_advanced_used(self) -> bool:
+        """Say whether the fold stands open: something in it is set to what is unusual, or wrong."""
+        return any(
+            field.errors or (field.value() or "") != (field.field.initial or "")
+            for field in self.advanced()
+        )
+
+
+class DeviceForm(_Foldable):
     """A device's name and edge, and the settings of its driver that are no rows."""
 
     name = name_field(gettext_lazy("Such as “East gate controller”."))
@@ -109,6 +159,7 @@ class DeviceForm(forms.Form):
         )
         for ask in self.asked:
             self.fields[ask.setting] = places.field(ask)
+        self.advanced_names = _advanced(self.asked)
 
     def settings(self) -> dict[str, Any]:
         """Give what was typed; what was left empty stays out, so that the driver's own holds."""
@@ -200,12 +251,13 @@ def _row_set(rows: Rows, places: Places, data: Any, value: Any) -> Any:
     fields: dict[str, Any] = {"key": places.field(rows.key, required=False)}
     for ask in rows.columns:
         fields["value" if plain else ask.setting] = places.field(ask, required=False)
-    form = type("RowForm", (_RowForm,), {**fields, "is_plain": plain})
+    own = {"is_plain": plain, "advanced_names": _advanced(rows.columns)}
+    form = type("RowForm", (_RowForm,), {**fields, **own})
     made: Any = forms.formset_factory(form, extra=2, max_num=MAX_ROWS)
     return made(data, prefix=rows.setting, initial=_rows_initial(rows, value))
 
 
-class _RowForm(forms.Form):
+class _RowForm(_Foldable):
     is_plain = False
 
     def clean(self) -> dict[str, Any] | None:
@@ -230,6 +282,10 @@ def _rows_initial(rows: Rows, value: Any) -> list[dict[str, Any]]:
         {"key": key, **(hidden(item) if isinstance(item, Mapping) else {})}
         for key, item in value.items()
     ]
+
+
+def _advanced(asked: tuple[Ask, ...]) -> frozenset[str]:
+    return frozenset(ask.setting for ask in asked if ask.is_advanced)
 
 
 def _is_plain(rows: Rows) -> bool:

@@ -20,6 +20,7 @@ from anlin.hub.errors import RuleError
 from anlin.hub.permissions import StaffRequest
 from anlin.hub.setup.device_forms import DeviceForm, JsonForm, restored, row_sets, rows_settings
 from anlin.hub.setup.drivers import DRIVERS
+from anlin.hub.setup.next_steps import next_steps
 from anlin.hub.setup.pages import SETUP
 
 
@@ -107,7 +108,7 @@ def _edit(request: StaffRequest, one: Device | None, driver: str) -> HttpRespons
             blame(form, error)
         else:
             messages.success(request, _("Saved. Its edge follows in a few seconds."))
-            return redirect("devices:nodes")
+            return redirect("setup:device", made.pk)
     context = {
         "form": form,
         "sets": sets,
@@ -116,6 +117,7 @@ def _edit(request: StaffRequest, one: Device | None, driver: str) -> HttpRespons
         "kind": DRIVERS.get(driver),
         "as_json": as_json,
         "may_form": driver in DRIVERS,
+        "steps": next_steps(one) if one else [],
         "back": reverse("devices:nodes"),
     }
     status = 422 if form.is_bound else 200
@@ -124,7 +126,11 @@ def _edit(request: StaffRequest, one: Device | None, driver: str) -> HttpRespons
 
 def _password_page(request: StaffRequest, one: Device, secret: str) -> HttpResponse:
     """Show a password once. It is in this answer only: not in an address, not in a message."""
-    answer = render(request, "setup/password.html", {"device": one, "secret": secret})
+    answer = render(
+        request,
+        "setup/password.html",
+        {"device": one, "secret": secret, "steps": next_steps(one)[1:]},
+    )
     answer.headers["Cache-Control"] = "no-store"
     return answer
 

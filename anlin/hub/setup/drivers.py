@@ -13,6 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from anlin.core.words import Word
+from anlin.wire.wiegand import FORMATS
 
 
 class Shape(Word):
@@ -20,6 +21,7 @@ class Shape(Word):
 
     TEXT = "text"
     NUMBER = "number"
+    NUMBERS = "numbers"
     DECIMAL = "decimal"
     FLAG = "flag"
     CHOICE = "choice"
@@ -30,7 +32,10 @@ class Shape(Word):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One field; `default` True is a flag that holds where the setting is missing."""
+    """One field; `default` True is a flag that holds where the setting is missing.
+
+    One that `is_advanced` is folded away: most sites never need it.
+    """
 
     setting: str
     word: Promise
@@ -39,6 +44,7 @@ class Ask:
     needed: bool = False
     choices: tuple[tuple[str, Promise | str], ...] = ()
     default: bool = False
+    is_advanced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,14 @@ def _wire(setting: str, word: Promise, key: Promise, to: Shape, help_: Promise) 
     place = _("Gate or door") if to is Shape.PORTAL else _("Access point")
     return Rows(setting, word, Ask("", key), (Ask("", place, to),), help_)
 
+
+_FORMAT: Mapping[str, Promise] = {
+    "auto": _("what the reader sends: told by its length"),
+    "wiegand26": _("26 bits"),
+    "wiegand34": _("34 bits"),
+    "wiegand37": _("37 bits"),
+    "raw": _("raw"),
+}
 
 _ADDRESS = _("Address in the local network, such as 192.168.1.20:502.")
 
@@ -136,6 +150,32 @@ DRIVERS: Mapping[str, DriverForm] = {
                 Shape.FLAG,
                 default=True,
             ),
+            Ask(
+                "threshold",
+                _("Score from which a face is known"),
+                Shape.DECIMAL,
+                _(
+                    "0 to 1; higher lets in fewer strangers and refuses more residents. Empty: as "
+                    "the model was tested."
+                ),
+                is_advanced=True,
+            ),
+            Ask(
+                "threshold_model",
+                _("Model that this score is for"),
+                help=_(
+                    "Needed with a score. The edge refuses the score for another model, whose "
+                    "scores mean something else."
+                ),
+                is_advanced=True,
+            ),
+            Ask(
+                "margin",
+                _("Lead over the second most alike"),
+                Shape.DECIMAL,
+                _("Where twins or siblings are taken for each other, raise it. Empty: 0.05."),
+                is_advanced=True,
+            ),
         ),
     ),
     "osdp": DriverForm(
@@ -165,6 +205,67 @@ DRIVERS: Mapping[str, DriverForm] = {
                     Ask("exit_point", _("Way out of that button"), Shape.POINT),
                     Ask("is_secure_card", _("Its cards are hard to forge"), Shape.FLAG),
                     Ask("secure", _("Encrypted (secure channel)"), Shape.FLAG, default=True),
+                    Ask(
+                        "card_format",
+                        _("Cards come as"),
+                        Shape.CHOICE,
+                        _(
+                            "Leave it alone unless the log says “format” or “parity”. Raw takes "
+                            "any card unchecked."
+                        ),
+                        choices=tuple((name, _FORMAT.get(name, name)) for name in FORMATS),
+                        is_advanced=True,
+                    ),
+                    Ask(
+                        "inverted_inputs",
+                        _("Inputs that are normally closed"),
+                        Shape.NUMBERS,
+                        _(
+                            "Their numbers, such as 0, 2: current flows while nothing is the "
+                            "matter, as in most fire alarm loops."
+                        ),
+                        is_advanced=True,
+                    ),
+                    Ask(
+                        "reversed",
+                        _("Sends the card number backwards"),
+                        Shape.FLAG,
+                        _(
+                            "Tick it where the number in the log is the printed one with its pairs "
+                            "of digits in reverse order."
+                        ),
+                        is_advanced=True,
+                    ),
+                    Ask(
+                        "right_aligned",
+                        _("Pads card numbers on the left"),
+                        Shape.FLAG,
+                        _(
+                            "Tick it where every card is refused with “parity” and the cable is "
+                            "good."
+                        ),
+                        is_advanced=True,
+                    ),
+                    Ask(
+                        "answers_status",
+                        _("May be asked how its inputs stand"),
+                        Shape.FLAG,
+                        _(
+                            "Untick it for a reader that goes offline for two seconds after each "
+                            "start."
+                        ),
+                        default=True,
+                        is_advanced=True,
+                    ),
+                    Ask(
+                        "key_name",
+                        _("Name of its key file"),
+                        help=_(
+                            "Only where a key was brought from another edge. Empty: made of the "
+                            "device and the address."
+                        ),
+                        is_advanced=True,
+                    ),
                 ),
             ),
         ),
@@ -194,6 +295,15 @@ DRIVERS: Mapping[str, DriverForm] = {
                 choices=(("decimal", _("decimal")), ("hex", _("hexadecimal"))),
             ),
             Ask("zone", _("Time zone of its clock"), help=_("Empty: Asia/Shanghai.")),
+            Ask(
+                "bind",
+                _("The edge speaks to it from"),
+                help=_(
+                    "Needed where the edge has two network cards: its own address on the "
+                    "boards' network, without a port, such as 192.168.1.2."
+                ),
+                is_advanced=True,
+            ),
         ),
         rows=(
             Rows(
@@ -252,7 +362,23 @@ DRIVERS: Mapping[str, DriverForm] = {
                     Ask("coil", _("Relay that opens"), Shape.NUMBER),
                     Ask("lower_coil", _("Relay that lowers the arm"), Shape.NUMBER),
                     Ask("is_fail_safe", _("Locked while it is on (magnet)"), Shape.FLAG),
-                    Ask("pulse_register", _("Register of its own pulse"), Shape.NUMBER),
+                    Ask(
+                        "pulse_register",
+                        _("Register of its own pulse"),
+                        Shape.NUMBER,
+                        _(
+                            "“Flash on” in the module's manual: it then switches off by itself "
+                            "even when the network dies."
+                        ),
+                        is_advanced=True,
+                    ),
+                    Ask(
+                        "pulse_unit_ms",
+                        _("Unit of that register in milliseconds"),
+                        Shape.NUMBER,
+                        _("By the module's manual. Empty: 100."),
+                        is_advanced=True,
+                    ),
                     Ask("pulse_ms", _("Pulse in milliseconds"), Shape.NUMBER),
                 ),
                 _("A relay that lowers needs a loop under the arm: it never comes down blind."),
@@ -279,3 +405,8 @@ DRIVERS: Mapping[str, DriverForm] = {
         ),
     ),
 }
+
+
+def family(driver: str) -> Promise | str:
+    """Give what a driver's devices are called; its own name where no form knows it."""
+    return DRIVERS[driver].word if driver in DRIVERS else driver
