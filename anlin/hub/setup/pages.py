@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.forms import Form
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 
-from anlin.hub.console.pages import Text, submit
+from anlin.hub.access.models import AccessRule, Area, HolidayTable, Schedule
+from anlin.hub.audit.log import Actor
+from anlin.hub.console.pages import Text, attempt, submit
 from anlin.hub.people.models import Role
 from anlin.hub.permissions import StaffRequest
 
 SETUP = (Role.MANAGER, Role.INSTALLER)
 READ = (Role.MANAGER, Role.INSTALLER, Role.COMMITTEE, Role.AUDITOR)
+
+Row = TypeVar("Row", Area, Schedule, HolidayTable, AccessRule)
 
 
 def edit(
@@ -52,3 +57,16 @@ def edit(
 
 def _parts(context: dict[str, Any]) -> list[Any]:
     return [context["periods"]] if "periods" in context else []
+
+
+def removed(
+    request: StaffRequest, do: Callable[[Actor], None], to: str, *arguments: str
+) -> HttpResponse:
+    """Remove something and go to the page `to`, which says what came of it."""
+    attempt(request, lambda: do(Actor.of(request)), _("Removed. Every edge follows in seconds."))
+    return redirect(to, *arguments)
+
+
+def own(request: StaffRequest, kind: type[Row], id_: str) -> Row:
+    """Find something of this community; another's is not there."""
+    return get_object_or_404(kind, pk=id_, community=request.staff.community)
