@@ -13,10 +13,21 @@ from typing import Any, TypeVar, cast
 from asgiref.sync import iscoroutinefunction
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.contrib.auth.views import redirect_to_login
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from anlin.hub.people.models import Holder, HolderStatus, ResidentProfile, Role, StaffProfile
+from anlin.hub.people.models import (
+    Building,
+    Holder,
+    HolderStatus,
+    Residency,
+    ResidentProfile,
+    Role,
+    StaffProfile,
+    Unit,
+)
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -123,6 +134,50 @@ def public(why: str) -> Callable[[View], View]:
         return view
 
     return decorate
+
+
+def buildings_of(staff: StaffProfile) -> frozenset[str] | None:
+    """Give the ids of the buildings that a member of staff is bound to; None: bound to none.
+
+    Asked once for each profile: every query of one request has the same answer.
+    """
+    known: frozenset[str] | None
+    if not hasattr(staff, "_scope"):
+        bound = frozenset(staff.buildings.values_list("pk", flat=True))
+        staff._scope = bound or None  # type: ignore[attr-defined]
+    known = staff._scope  # type: ignore[attr-defined]
+    return known
+
+
+def units_in_scope(staff: StaffProfile) -> QuerySet[Unit]:
+    """Give the homes that a member of staff works for."""
+    units = Unit.objects.filter(building__community=staff.community_id)
+    bound = buildings_of(staff)
+    return units if bound is None else units.filter(building__in=bound)
+
+
+def buildings_in_scope(staff: StaffProfile) -> QuerySet[Building]:
+    """Give the buildings that a member of staff works for."""
+    buildings = Building.objects.filter(community=staff.community_id)
+    bound = buildings_of(staff)
+    return buildings if bound is None else buildings.filter(pk__in=bound)
+
+
+def holders_in_scope(staff: StaffProfile) -> QuerySet[Holder]:
+    """Give the people whom a member of staff may look up.
+
+    One who is bound to buildings sees who lives there, is going to, or did until they left the
+    community, and the visitors of these homes; nobody else.
+    """
+    holders = Holder.objects.filter(community=staff.community_id)
+    bound = buildings_of(staff)
+    if bound is None:
+        return holders
+    there = Residency.objects.filter(holder=OuterRef("pk"), unit__building__in=bound)
+    lasting = there.filter(Q(ends_at=None) | Q(ends_at__gt=timezone.now()))
+    return holders.filter(
+        Exists(lasting) | Q(Exists(there), status=HolderStatus.LEFT) | Q(host__building__in=bound)
+    )
 
 
 def staff_in(request: HttpRequest) -> StaffProfile:

@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "anlin.hub.people",
+    "anlin.hub.accounts",
     "anlin.hub.devices",
     "anlin.hub.access",
     "anlin.hub.audit",

@@ -1,0 +1,1 @@
+"""Log-ins, and how often one may try."""
