@@ -43,6 +43,7 @@ SUITES = {
     "anlin.core.access": ("test_access", "test_access_neighbours", "test_access_properties"),
     "anlin.core.portal": ("test_portal", "test_portal_properties", "test_portal_model"),
     "anlin.core.lane": ("test_lane", "test_lane_model"),
+    "anlin.core.hold": ("test_portal", "test_lane", "test_portal_model", "test_lane_model"),
 }
 """The tests of each module, the fastest first."""
 

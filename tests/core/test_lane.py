@@ -21,6 +21,7 @@ from anlin.core.lane import (
     LoopRead,
     Status,
     StruckRead,
+    Waiting,
     next_deadline,
     step,
 )
@@ -808,3 +809,18 @@ def test_an_arm_that_a_board_has_raised_is_not_told_to_rise():
     assert lane.state is S.RELEASED
     lane.at(3, UNDER)
     assert kinds(lane.at(5, CLEAR)) == [K.ACCESS_TAKEN]
+
+
+@pytest.mark.parametrize(
+    ("status", "may_lock"),
+    [
+        (Status(), True),
+        (Status(is_crossing=True), False),
+        (Status(under=True), False),
+        (Status(gone_at=MORNING), False),
+        (Status(queue=(Waiting(LIN, MORNING),)), False),
+    ],
+    ids=["nothing known", "a car on its way", "a car below", "a car just gone", "one granted"],
+)
+def test_no_arm_comes_down_on_what_may_be_below_it(status, may_lock):
+    assert status.may_lock is may_lock

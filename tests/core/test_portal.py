@@ -1284,3 +1284,21 @@ def test_the_schedule_that_waited_for_a_person_is_named_as_what_unlocks():
     told = door.at(2, OPEN)
     unlocked = [e for e in told if isinstance(e, Happened) and e.kind is K.PORTAL_UNLOCKED]
     assert [effect.data["by"] for effect in unlocked] == ["schedule"]
+
+
+@pytest.mark.parametrize(
+    ("story", "may_lock"),
+    [
+        ([], True),
+        ([(0, LIN_ENTERS)], False),
+        ([(0, LIN_ENTERS), (1, OPEN)], False),
+        ([(0, LIN_ENTERS), (1, OPEN), (3, CLOSED), (60, TICK)], True),
+        ([(0, OPEN), (1, TICK)], False),
+    ],
+    ids=["closed", "granted", "open and granted", "passed and closed", "forced open"],
+)
+def test_no_bolt_is_fired_into_an_open_leaf_or_before_who_was_granted(story, may_lock):
+    door = Door()
+    for seconds, given in story:
+        door.at(seconds, given)
+    assert door.status.may_lock is may_lock
