@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -19,6 +19,7 @@ from anlin.hub.audit.log import Actor
 from anlin.hub.console.pages import bound, page
 from anlin.hub.permissions import StaffRequest
 from anlin.hub.setup.forms import RuleForm, rule_initial
+from anlin.hub.setup.matrix import table
 from anlin.hub.setup.pages import READ, SETUP, edit, own, removed
 
 
@@ -104,26 +105,5 @@ def remove_rule(request: StaffRequest, rule_id: str) -> HttpResponse:
 @page(*READ)
 def matrix(request: StaffRequest) -> HttpResponse:
     """Show who may pass where: each way in with each group."""
-    community = request.staff.community
-    names = group_names(community)
-    points = (
-        AccessPoint.objects.filter(portal__community=community, direction=Direction.ENTRY.value)
-        .select_related("portal")
-        .prefetch_related("rules__schedule")
-        .order_by("portal__name", "name")
-    )
-    rows = [
-        {"point": one, "cells": [_cell(one, group, name) for group, name in names.items()]}
-        for one in points
-    ]
-    return render(request, "setup/matrix.html", {"rows": rows, "groups": list(names.values())})
-
-
-def _cell(one: AccessPoint, group: str, name: str) -> dict[str, Any]:
-    admitting = [rule for rule in one.rules.all() if group in rule.groups]
-    return {
-        "group": name,
-        "is_always": any(rule.schedule is None for rule in admitting),
-        "schedules": sorted({rule.schedule.name for rule in admitting if rule.schedule}),
-        "is_off": not one.is_enabled,
-    }
+    groups, lines = table(request.staff.community, timezone.now())
+    return render(request, "setup/matrix.html", {"lines": lines, "groups": groups})
