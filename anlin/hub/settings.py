@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "anlin.hub.console",
     "anlin.hub.setup",
     "anlin.hub.watch",
+    "anlin.hub.visits",
 ]
 
 MIDDLEWARE = [

@@ -303,6 +303,8 @@ class VisitorPass(models.Model):
     """Grants that the log shows, at all nodes together."""
     used_by_node = models.JSONField(default=dict, blank=True)
     """The same by node; edges are told, so that a pass is not used up at each of them."""
+    rotates = models.BooleanField(default=False)
+    """Shown on the visitor's own page with a code that changes; a picture of it opens nothing."""
     issued_by = models.CharField(max_length=150)
     issued_at = models.DateTimeField(auto_now_add=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

@@ -205,7 +205,7 @@ def _holders(community_id: str, ids: Sequence[str]) -> _Compiled:
             row.can_escort,
             way.to(row),
         )
-        for row in rows.prefetch_related("residencies__unit")
+        for row in rows.prefetch_related("residencies__unit", "visit_windows")
     )
 
 
@@ -250,7 +250,10 @@ def _memberships(holder: Holder) -> tuple[core.Membership, ...]:
     if holder.kind == core.HolderKind.STAFF:
         found.add(core.Membership(STAFF))
     elif holder.kind == core.HolderKind.VISITOR:
-        found.add(core.Membership(VISITORS))
+        windows = holder.visit_windows.all()
+        found |= {core.Membership(VISITORS, one.starts_at, one.ends_at) for one in windows}
+        if not windows:
+            found.add(core.Membership(VISITORS))
     for residency in holder.residencies.all():
         for group in (
             community_group(holder.community_id),
