@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "anlin.hub.console",
     "anlin.hub.setup",
     "anlin.hub.watch",
+    "anlin.hub.privacy",
     "anlin.hub.visits",
 ]
 
@@ -98,7 +99,9 @@ def _sqlite(name: str) -> dict[str, Any]:
             "timeout": 10,
             "transaction_mode": "IMMEDIATE",
             "init_command": (
-                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000;"
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000; "
+                # What is deleted is overwritten with zeros, not only unlinked (ADR 12).
+                "PRAGMA secure_delete=ON;"
             ),
         },
     }
@@ -145,6 +148,10 @@ WHITENOISE_MAX_AGE = 300
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+
+VERIFIER_URL = os.environ.get("ANLIN_VERIFIER_URL", "")
+"""An outside service that confirms names and numbers (`people.verifiers`); empty: none is asked."""
+VERIFIER_TOKEN = os.environ.get("ANLIN_VERIFIER_TOKEN", "")
 
 LOGGING = {
     "version": 1,
