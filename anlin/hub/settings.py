@@ -35,6 +35,9 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_htmx",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "anlin.hub.people",
     "anlin.hub.accounts",
     "anlin.hub.devices",
@@ -46,6 +49,7 @@ INSTALLED_APPS = [
     "anlin.hub.console",
     "anlin.hub.setup",
     "anlin.hub.watch",
+    "anlin.hub.resident",
     "anlin.hub.privacy",
     "anlin.hub.visits",
 ]
@@ -59,6 +63,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "anlin.hub.accounts.middleware.last_seen",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -123,6 +129,19 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/login"
+
+MFA_ADAPTER = "anlin.hub.accounts.mfa.Adapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_TOLERANCE = 1
+"""A phone whose clock is half a minute off still fits; a code is taken once all the same."""
+
+SMS_MODE = os.environ.get("ANLIN_SMS", "")
+"""How residents get their log-in code: "gateway", "console" (development: into the log), or not."""
+SMS_CONFIG = os.environ.get("ANLIN_SMS_CONFIG", "")
+"""The TOML file of the gateway; its secret is ANLIN_SMS_SECRET (docs/guide/accounts.md)."""
+IS_BEHIND_PROXY = os.environ.get("ANLIN_PROXY", "") == "1"
+"""Whether a proxy of our own writes X-Forwarded-For; nobody else's word is taken for an address."""
 
 SESSION_COOKIE_NAME = "anlin_session"
 SESSION_COOKIE_AGE = 12 * 3600

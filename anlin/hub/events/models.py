@@ -94,6 +94,10 @@ class NodeLog(models.Model):
     seq = models.PositiveBigIntegerField(default=0)
     hash = models.CharField(max_length=64, blank=True, default=GENESIS)
     """Empty where the last record had none to read: the next one can't be tied to it."""
+    kept_from = models.PositiveBigIntegerField(default=0)
+    """What came before was let go when its time was over (`privacy.forget.trim`, ADR 12)."""
+    kept_hash = models.CharField(max_length=64, blank=True, default=GENESIS)
+    """The hash that the record at `kept_from` is tied to."""
 
     def __str__(self) -> str:
         return f"{self.node} {self.seq}"

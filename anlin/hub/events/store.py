@@ -95,7 +95,12 @@ class _Intake:
                 self._append(seq, raw)
 
     def _compare(self, known: Sequence[tuple[int, Any]]) -> None:
-        """Pass over what was sent before; set aside what claims the same place otherwise."""
+        """Pass over what was sent before; set aside what claims the same place otherwise.
+
+        What was let go when its time was over is passed over too: it was here, and it must not
+        come back by way of what is set aside.
+        """
+        known = [item for item in known if item[0] >= self._log.kept_from]
         if not known:
             return
         place = {"node": self._node.pk, "seq__gte": known[0][0], "seq__lte": known[-1][0]}
