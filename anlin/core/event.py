@@ -39,6 +39,7 @@ class EventKind(Word):
     DOOR_FORCED = "door_forced"
     DOOR_FORCED_CLEARED = "door_forced_cleared"
     DOOR_FOUND_OPEN = "door_found_open"
+    PORTAL_FOUND = "portal_found"
     PORTAL_UNLOCKED = "portal_unlocked"
     PORTAL_LOCKED = "portal_locked"
     MAINTENANCE_STARTED = "maintenance_started"

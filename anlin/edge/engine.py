@@ -91,6 +91,7 @@ class Engine:
             journal.pass_uses(),
             dict(replica.facts(LOCKOUT)),
             journal.node,
+            journal.pass_steps(),
         )
         self._schedules: dict[str, bool] = {}
         self._faults: dict[tuple[str, str, str], bool] = {}
@@ -135,6 +136,10 @@ class Engine:
     def set_pin_secret(self, secret: bytes | None) -> None:
         """Say under which secret PINs are looked up; without one every PIN is wrong."""
         self._desk.pin_secret = secret
+
+    def set_pass_secret(self, secret: bytes | None) -> None:
+        """Say under which secret passes rotate; without one a rotating pass is unproven."""
+        self._desk.pass_secret = secret
 
     def status(self, portal_id: str) -> memory.Status:
         """Give what is known of a portal."""
@@ -402,6 +407,7 @@ class Engine:
     # Portals
 
     def _step(self, portal_id: str, given: portal.Input | lane.Input, now: datetime) -> _Outcome:
+        before = memory.seen(self.status(portal_id))
         after, effects = self._portals.step(portal_id, given, now)
         outcome = _Outcome()
         for effect in effects:
@@ -418,6 +424,14 @@ class Engine:
                 case portal.Happened():
                     data = {**effect.data, **self._passage(effect, now), "state": after.state}
                     outcome.drafts.append(self._draft(effect.kind, portal_id, now, data))
+        found = memory.seen(after)
+        if before is None and found is not None and not outcome.drafts:
+            # A guard should not have to wait for somebody to pass to see how it stands. What
+            # happened in the same moment has told it already. What is to be done waits for no
+            # record of a look: it holds the portal as the last life left it.
+            data = {"contact": found, "state": after.state}
+            outcome.drafts.append(self._draft(EventKind.PORTAL_FOUND, portal_id, now, data))
+            outcome.at_once, outcome.commands = outcome.commands, []
         return outcome
 
     def _passage(self, effect: portal.Happened, now: datetime) -> Mapping[str, Any]:

@@ -157,6 +157,18 @@ def held(status: Status) -> Hold:
     return Hold(**{name: getattr(status, name) for name in _KEPT})
 
 
+def seen(status: Status) -> ContactLevel | None:
+    """Give what a leaf or arm was last seen to be in this life; None where nobody looked yet.
+
+    An arm on its way, or off its bracket, lets vehicles through as an open leaf does people.
+    """
+    if isinstance(status, lane.Status):
+        if status.arm is None:
+            return None
+        return ContactLevel.CLOSED if status.arm is ArmPosition.DOWN else ContactLevel.OPEN
+    return status.contact
+
+
 def _read(fact: str) -> Hold:
     if fact[:1] in ("0", "1"):
         # As version 0.1 kept it: two flags and the end of an override.

@@ -465,7 +465,8 @@ async def test_an_arm_that_is_knocked_off_or_lifted_is_told(park: Site) -> None:
     await park.take(device.Arm("lane", ArmPosition.OFF, park.origin()))
     await park.take(device.Arm("lane", ArmPosition.DOWN, park.origin()))
     await park.take(device.Arm("lane", ArmPosition.UP, park.origin()))
-    assert park.kinds() == [K.ARM_OFF, K.ARM_RESTORED, K.ARM_RAISED]
+    assert park.kinds() == [K.PORTAL_FOUND, K.ARM_OFF, K.ARM_RESTORED, K.ARM_RAISED]
+    assert park.events()[0].data == {"contact": "closed", "state": "secured"}
 
 
 async def test_fire_raises_the_arm_and_only_a_person_lowers_it(park: Site) -> None:

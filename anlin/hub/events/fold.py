@@ -82,6 +82,11 @@ def _portal_change(event: Event) -> dict[str, Any]:
             return {}
         case EventKind.ACCESS_TAKEN | EventKind.DOOR_FOUND_OPEN:
             return {"contact": "open"}
+        case EventKind.PORTAL_FOUND if _text(event, "contact") == "closed":
+            # Whatever was told in the life before: it ended unseen.
+            return {"contact": "closed", "is_held": False, "is_forced": False}
+        case EventKind.PORTAL_FOUND:
+            return {"contact": _text(event, "contact")[:10]}
         case EventKind.DOOR_CLOSED:
             return {"contact": "closed", "is_held": False, "is_forced": False}
         case EventKind.DOOR_HELD:
@@ -266,6 +271,7 @@ _PORTAL_KINDS = frozenset(
         EventKind.DOOR_FORCED,
         EventKind.DOOR_FORCED_CLEARED,
         EventKind.DOOR_FOUND_OPEN,
+        EventKind.PORTAL_FOUND,
         EventKind.PORTAL_UNLOCKED,
         EventKind.PORTAL_LOCKED,
         EventKind.MAINTENANCE_STARTED,

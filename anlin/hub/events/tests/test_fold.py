@@ -46,11 +46,26 @@ def happened(cast: Cast, *events: tuple[K, str, dict[str, object]]) -> None:
         ([K.PORTAL_UNLOCKED], "unlocked"),
         ([K.PORTAL_UNLOCKED, K.PORTAL_LOCKED], "secured"),
         ([K.CONTACT_FAULT], "fault"),
+        ([K.PORTAL_FOUND], "secured"),
     ],
 )
 def test_a_portals_state_follows_its_events(cast: Cast, kinds: list[K], state: str) -> None:
     happened(cast, *[(kind, cast.portal.pk, {}) for kind in kinds])
     assert PortalStatus.objects.get(portal=cast.portal).state == state
+
+
+def test_the_first_look_after_a_start_says_how_a_portal_stands(cast: Cast) -> None:
+    portal = cast.portal.pk
+    happened(cast, (K.PORTAL_FOUND, portal, {"contact": "open", "state": "unlocked"}))
+    status = PortalStatus.objects.get(portal=cast.portal)
+    assert (status.state, status.contact) == ("unlocked", "open")
+    happened(
+        cast,
+        (K.DOOR_HELD, portal, {"state": "held"}),
+        (K.PORTAL_FOUND, portal, {"contact": "closed", "state": "lockdown"}),
+    )
+    status.refresh_from_db()
+    assert (status.state, status.contact, status.is_held) == ("lockdown", "closed", False)
 
 
 def test_a_command_is_sent_accepted_and_acted_on_or_refused(cast: Cast) -> None:
