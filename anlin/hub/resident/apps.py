@@ -1,0 +1,7 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class ResidentConfig(AppConfig):
+    name = "anlin.hub.resident"

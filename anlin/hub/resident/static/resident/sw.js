@@ -1,0 +1,81 @@
+// The worker of the residents' pages. It keeps the shell, a page that says plainly that there is
+// no network, and the last QR of whoever is signed in. It never answers an order from memory.
+"use strict";
+
+const SHELL = "anlin-home-1";
+const OWN = "anlin-own";
+const OFFLINE = "/home/offline";
+const QR = "/home/qr";
+const LOGIN = "/home/login";
+const PARTS = [
+  OFFLINE,
+  "/static/resident/resident.css",
+  "/static/resident/resident.js",
+  "/static/anlin/icons.svg",
+  "/static/anlin/favicon.svg",
+];
+// A gate waits for nobody: after this long a page from memory is better than none.
+const PATIENCE_MS = 8000;
+
+self.addEventListener("install", (event) => {
+  event.waitUntil(
+    caches.open(SHELL).then((shell) => shell.addAll(PARTS.map((url) => new Request(url, { cache: "reload" }))))
+      .then(() => self.skipWaiting()),
+  );
+});
+
+self.addEventListener("activate", (event) => {
+  event.waitUntil(
+    caches.keys()
+      .then((names) => Promise.all(names.filter((name) => name.startsWith("anlin-home-") && name !== SHELL).map((name) => caches.delete(name))))
+      .then(() => self.clients.claim()),
+  );
+});
+
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  const url = new URL(request.url);
+  if (request.method !== "GET" || url.origin !== self.location.origin) return;
+  if (request.mode === "navigate") event.respondWith(page(request, url));
+  else if (PARTS.includes(url.pathname)) event.respondWith(part(request, event));
+});
+
+async function page(request, url) {
+  const waiting = new AbortController();
+  const timer = setTimeout(() => waiting.abort(), PATIENCE_MS);
+  try {
+    const answer = await fetch(request, { signal: waiting.signal });
+    const at = answer.redirected || answer.type === "opaqueredirect" ? "" : url.pathname;
+    if (answer.status === 403 || (answer.redirected && new URL(answer.url).pathname === LOGIN) || url.pathname === LOGIN) {
+      // Signed out, suspended or gone: nothing of theirs stays on this phone.
+      await caches.delete(OWN);
+    } else if (at === QR && answer.ok) {
+      const own = await caches.open(OWN);
+      await own.put(QR, answer.clone());
+    }
+    return answer;
+  } catch {
+    if (url.pathname === QR) {
+      const own = await caches.open(OWN);
+      const last = await own.match(QR);
+      if (last) return last;
+    }
+    const shell = await caches.open(SHELL);
+    return (await shell.match(OFFLINE)) || Response.error();
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+// From memory at once, and fresh for the next time.
+async function part(request, event) {
+  const shell = await caches.open(SHELL);
+  const kept = await shell.match(request, { ignoreSearch: true });
+  const fresh = fetch(request).then(async (answer) => {
+    if (answer.ok) await shell.put(request, answer.clone());
+    return answer;
+  });
+  if (!kept) return fresh;
+  event.waitUntil(fresh.catch(() => {}));
+  return kept;
+}
