@@ -19,5 +19,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("anlin.hub.explain.urls")),
     path("setup/", include("anlin.hub.setup.urls")),
     path("watch/", include("anlin.hub.watch.urls")),
+    path("home/", include("anlin.hub.resident.urls")),
     path("", include("anlin.hub.audit.urls")),
 ]
