@@ -27,7 +27,7 @@ def end_of_day(day: date | None) -> datetime | None:
     return timezone.make_aware(midnight).astimezone(UTC)
 
 
-class _Home(forms.Form):
+class HomeForm(forms.Form):
     """A home and how somebody lives in it."""
 
     unit = forms.CharField(
@@ -88,11 +88,11 @@ class _Home(forms.Form):
         return given
 
 
-class ResidencyForm(_Home):
+class ResidencyForm(HomeForm):
     """One more home for somebody who is known."""
 
 
-class RegisterForm(_Home):
+class RegisterForm(HomeForm):
     """A new person, with a home or as staff."""
 
     field_order = ("name", "kind", "unit", "residency", "ends_on", "phone", "greeting")
