@@ -20,7 +20,7 @@ from anlin.hub.access.faults import named, refuse_zone
 from anlin.hub.access.models import Photo
 from anlin.hub.access.parking import cars_of
 from anlin.hub.access.policy import publish
-from anlin.hub.audit.log import Actor, changing, created
+from anlin.hub.audit.log import Actor, changing, created, deleted
 from anlin.hub.errors import RuleError
 from anlin.hub.people.models import (
     ApiToken,
@@ -29,12 +29,14 @@ from anlin.hub.people.models import (
     Consent,
     Holder,
     HolderStatus,
+    Proof,
     Purpose,
     Residency,
     ResidencyKind,
     Role,
     StaffProfile,
     Unit,
+    in_force,
 )
 from anlin.wire import keys
 
@@ -168,11 +170,19 @@ def resume_holder(holder: Holder, by: Actor) -> None:
 
 
 def move_out(holder: Holder, by: Actor, *, at: datetime | None = None) -> None:
-    """End every residency and take back every credential; faces are deleted."""
+    """End every residency and take back every credential; faces are deleted.
+
+    A lease that would have run for longer ends as well: whoever comes back later gets nothing
+    by it. One that has not begun is taken out of the records.
+    """
     ends_at = at or timezone.now()
     with transaction.atomic():
-        for residency in holder.residencies.filter(ends_at=None):
-            end_residency(residency, by, ends_at=ends_at)
+        for residency in holder.residencies.exclude(ends_at__lte=ends_at):
+            if residency.starts_at is not None and residency.starts_at >= ends_at:
+                deleted(by, holder.community, residency, action="move out")
+                residency.delete()
+            else:
+                end_residency(residency, by, ends_at=ends_at)
         revoke_all(holder, by)
         _set_status(holder, HolderStatus.LEFT, by, "move out")
 
@@ -185,17 +195,38 @@ def add_residency(
     *,
     starts_at: datetime | None = None,
     ends_at: datetime | None = None,
+    proof: Proof = Proof.NONE,
+    proof_number: str = "",
 ) -> Residency:
     """Let a holder live in a unit for a time; a lease takes its access with it at `ends_at`.
 
+    The same said twice is written once, and the residency that stands is given back.
+
     Raises:
-        RuleError: it ends before it starts.
+        RuleError: it ends before it starts, the home is of another community, or somebody who
+            has moved out is not let in again yet.
     """
-    _refuse_backwards(starts_at, ends_at)
+    refuse_backwards(starts_at, ends_at)
+    if unit.building.community_id != holder.community_id:
+        raise RuleError(_("This home is in another community."), "unit")
+    if holder.status == HolderStatus.LEFT:
+        raise RuleError(
+            _("%(name)s has moved out; let them in again first.") % {"name": holder.name}, "unit"
+        )
     with transaction.atomic():
-        residency = Residency.objects.create(
+        Holder.objects.select_for_update().get(pk=holder.pk)
+        standing = holder.residencies.filter(
+            in_force(timezone.now()), unit=unit, kind=kind, ends_at=ends_at
+        ).first()
+        if standing is not None:
+            return standing
+        residency = Residency(
             holder=holder, unit=unit, kind=kind, starts_at=starts_at, ends_at=ends_at
         )
+        if proof:
+            residency.proof, residency.proof_number = proof, proof_number.strip()
+            residency.proven_by, residency.proven_at = by.name, timezone.now()
+        residency.save(force_insert=True)
         created(by, holder.community, residency)
         publish(holder.community, holder=[holder.pk], credential=cars_of(pk=holder.pk))
     return residency
@@ -207,7 +238,7 @@ def end_residency(residency: Residency, by: Actor, *, ends_at: datetime | None =
     with transaction.atomic():
         with changing(by, holder.community, residency, "end residency"):
             residency.ends_at = ends_at or timezone.now()
-            _refuse_backwards(residency.starts_at, residency.ends_at)
+            refuse_backwards(residency.starts_at, residency.ends_at)
         publish(holder.community, holder=[holder.pk], credential=cars_of(pk=holder.pk))
 
 
@@ -271,7 +302,7 @@ def import_homes(community: Community, rows: Sequence[HomeRow], by: Actor) -> li
     holders: list[Holder] = []
     for number, row in enumerate(rows, start=1):
         try:
-            _refuse_backwards(row.starts_at, row.ends_at)
+            refuse_backwards(row.starts_at, row.ends_at)
             holders.append(_new_holder(community, row.name, phone=row.phone, greeting=row.greeting))
         except RuleError as error:
             raise RuleError(
@@ -368,7 +399,7 @@ def _new_holder(
     greeting: str = "",
     note: str = "",
 ) -> Holder:
-    _refuse_backwards(valid_from, valid_until)
+    refuse_backwards(valid_from, valid_until)
     holder = Holder(
         community=community,
         name=named(name),
@@ -414,7 +445,12 @@ def _set_status(holder: Holder, status: HolderStatus, by: Actor, action: str) ->
         publish(holder.community, holder=[holder.pk])
 
 
-def _refuse_backwards(start: datetime | None, end: datetime | None) -> None:
+def refuse_backwards(start: datetime | None, end: datetime | None) -> None:
+    """Refuse what ends before it starts.
+
+    Raises:
+        RuleError: it does.
+    """
     if start is not None and end is not None and end <= start:
         raise RuleError(
             _("It would end on %(end)s, before it starts on %(start)s.")
