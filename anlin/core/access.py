@@ -25,7 +25,7 @@ from anlin.core.entities import (
 )
 from anlin.core.plate import is_emergency
 from anlin.core.policy import Policy
-from anlin.core.qr import Pass
+from anlin.core.qr import Freshness, Pass
 from anlin.core.words import Word
 
 PASS_SKEW = timedelta(seconds=60)
@@ -74,6 +74,8 @@ class Reason(Word):
     PASS_EXPIRED = "pass_expired"
     PASS_WRONG_POINT = "pass_wrong_point"
     PASS_USED = "pass_used"
+    PASS_STALE = "pass_stale"
+    PASS_SHOWN = "pass_shown"
     PASS_UNPROVEN = "pass_unproven"
     INVALID_PIN = "invalid_pin"
     CREDENTIAL_UNKNOWN = "credential_unknown"
@@ -194,9 +196,10 @@ class State:
     """What a decision knows beside policy and presentation: about this one, and this point.
 
     `pass_used` counts uses of this pass wherever the edge knows of them, and `is_online` says
-    whether it would. `place` is where the subject (`subject_of`) is; `inside` how many are in
-    the area ahead, `cars_inside` how many cars of this household. `blocked_by` names a portal
-    of the same interlock that is open.
+    whether it would; `pass_code` is what the code beside one that rotates is worth. `place` is
+    where the subject (`subject_of`) is; `inside` how many are in the area ahead, `cars_inside`
+    how many cars of this household. `blocked_by` names a portal of the same interlock that is
+    open.
     """
 
     mode: Mode = Mode.NORMAL
@@ -210,6 +213,7 @@ class State:
     cars_inside: int = 0
     blocked_by: str | None = None
     companion: Companion | None = None
+    pass_code: Freshness | None = None
 
 
 NORMAL = State()
@@ -464,12 +468,21 @@ def _pass_fault(
         return Reason.PASS_EXPIRED
     if leave.points and presentation.point not in leave.points:
         return Reason.PASS_WRONG_POINT
+    if leave.rotates and state.pass_code is not _FRESH:
+        return _NOT_FRESH.get(state.pass_code or Freshness.MISSING, Reason.PASS_STALE)
     if leave.uses:
         if state.pass_used >= leave.uses:
             return Reason.PASS_USED
         if not state.is_online and not _is_home(policy, leave, presentation.point):
             return Reason.PASS_UNPROVEN
     return None
+
+
+_FRESH = Freshness.FRESH
+_NOT_FRESH = {
+    Freshness.SHOWN: Reason.PASS_SHOWN,
+    Freshness.UNKNOWN: Reason.PASS_UNPROVEN,
+}
 
 
 def _is_home(policy: Policy, leave: Pass, point: str) -> bool:

@@ -128,7 +128,8 @@ def _saw_pass(case: _Case) -> str:
         return case.presentation.fault or "unreadable"
     used = case.state.pass_used
     window = f"{leave.not_before.isoformat()} to {leave.not_after.isoformat()}"
-    return f"pass {leave.id}, {window}, used {used} of {leave.uses or 'any number'}"
+    seen = f"pass {leave.id}, {window}, used {used} of {leave.uses or 'any number'}"
+    return f"{seen}, code {case.state.pass_code or 'missing'}" if leave.rotates else seen
 
 
 def _saw_credential(case: _Case) -> str:
@@ -268,6 +269,8 @@ CHECKS: tuple[Check, ...] = (
                 Reason.PASS_EXPIRED,
                 Reason.PASS_WRONG_POINT,
                 Reason.PASS_USED,
+                Reason.PASS_STALE,
+                Reason.PASS_SHOWN,
                 Reason.PASS_UNPROVEN,
             }
         ),

@@ -36,6 +36,8 @@ _TELL: dict[Reason, tuple[str, str]] = {
     Reason.PARKING_NEXT_DOOR: ("场内不停车,请停旁边停车场", "Please park next door"),
     Reason.OFF_VISITOR_PATH: ("不在访问路线上", "Not on your way to your host"),
     Reason.PASS_UNPROVEN: ("网络中断,请到首个入口或找保安", "Offline. Please ask the guard"),
+    Reason.PASS_STALE: ("请打开页面出示实时二维码", "Show the live code, not a picture"),
+    Reason.PASS_SHOWN: ("此码刚用过,请等下一个", "Used just now. Wait for the next"),
     Reason.PASS_USED: ("二维码已使用", "This code was used already"),
     Reason.PASS_EXPIRED: ("二维码已过期", "This code has expired"),
     Reason.PASS_NOT_ACTIVE: ("二维码未到使用时间", "This code is not valid yet"),

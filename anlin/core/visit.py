@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from anlin.core.entities import Word
+from anlin.core.words import Word
 
 LONGEST_ONCE = timedelta(days=14)
 """Who stays for longer lives here, and is registered as living here."""

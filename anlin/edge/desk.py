@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from anlin.core import device, pin
+from anlin.core import device, pin, qr
 from anlin.core.access import (
     ENTRIES,
     NORMAL,
@@ -121,6 +121,7 @@ class Desk:
         pass_uses: Mapping[str, int],
         lockouts: Mapping[str, str],
         node: str,
+        pass_steps: Mapping[str, int] | None = None,
     ) -> None:
         self._policy = policy
         self._portals = portals
@@ -131,6 +132,9 @@ class Desk:
         self.records = True
         self.is_online = False
         self.pin_secret: bytes | None = None
+        self.pass_secret: bytes | None = None
+        self._pass_steps = dict(pass_steps or {})
+        """By pass, the half minute of the last code that somebody was let in on."""
         self.unsaved: dict[str, str] = {}
         self._first_factors: dict[str, FirstFactor] = {}
         self._companions: dict[str, Companion] = {}
@@ -179,6 +183,9 @@ class Desk:
             self._denials.pop(decision.point, None)
             if decision.reason is Reason.GRANTED and presentation.leave is not None:
                 self.pass_uses[presentation.leave.id] += 1
+                step = self._step_of(presentation, now)
+                if step is not None:
+                    self._pass_steps[presentation.leave.id] = step
             if release:
                 self._pending[release] = self._pending_of(judged)
             if decision.reason in ENTRIES:
@@ -243,6 +250,9 @@ class Desk:
         if presentation.leave is not None:
             data["pass"] = presentation.leave.id
             data["leave"] = to_data(presentation.leave)
+            # The number of a half minute, which is no secret: after a restart it still tells
+            # that the code was used.
+            data["pass_step"] = self._step_of(presentation, presentation.at)
         if presentation.fault is not None:
             data["fault"] = presentation.fault
         if decision.method is Method.PLATE or (
@@ -406,6 +416,7 @@ class Desk:
             cars_inside=self.whereabouts.cars_inside(point.area_to, household),
             blocked_by=self._blocked_by(policy, point),
             companion=self._companion(point.id, now),
+            pass_code=self._freshness(presentation, now),
         )
         return state, subject
 
@@ -428,6 +439,29 @@ class Desk:
             else 0
         )
         return self.pass_uses[presentation.leave.id] + elsewhere
+
+    def _freshness(self, presentation: Presentation, now: datetime) -> qr.Freshness | None:
+        """Judge the code beside a pass that rotates; None where the pass has none."""
+        leave = presentation.leave
+        if leave is None or not leave.rotates:
+            return None
+        if self.pass_secret is None:
+            return qr.Freshness.UNKNOWN
+        if not qr.code_of(presentation.value):
+            return qr.Freshness.MISSING
+        step = self._step_of(presentation, now)
+        if step is None:
+            return qr.Freshness.STALE
+        is_shown = step <= self._pass_steps.get(leave.id, -1)
+        return qr.Freshness.SHOWN if is_shown else qr.Freshness.FRESH
+
+    def _step_of(self, presentation: Presentation, now: datetime) -> int | None:
+        leave = presentation.leave
+        if leave is None or not leave.rotates or self.pass_secret is None:
+            return None
+        secret = qr.pass_secret(self.pass_secret, leave.id)
+        shown_at = now - timedelta(seconds=presentation.age_s)
+        return qr.step_shown(presentation.value, secret, shown_at)
 
     def _blocked_by(self, policy: Policy, point: AccessPoint) -> str | None:
         for other in policy.interlocked_with(point.portal):

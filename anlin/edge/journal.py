@@ -285,6 +285,16 @@ class Journal:
         )
         return {str(name): int(count) for name, count in rows}
 
+    def pass_steps(self) -> dict[str, int]:
+        """Give for each rotating QR pass the half minute of the last code that opened."""
+        rows = self._reader.execute(
+            "SELECT json_extract(data, '$.pass') AS pass, max(json_extract(data, '$.pass_step'))"
+            " FROM event"
+            " WHERE kind = 'access_granted' AND json_extract(data, '$.pass') IS NOT NULL"
+            " GROUP BY pass"
+        )
+        return {str(name): int(step) for name, step in rows if step is not None}
+
     def faults(self) -> list[tuple[EventKind, str, Mapping[str, Any]]]:
         """List kind, subject and data of each event of a tamper or device fault, in order.
 

@@ -192,6 +192,9 @@ def pass_objections(world, shown, state, at):
         against.add(Reason.PASS_EXPIRED)
     if leave.points and shown.point not in leave.points:
         against.add(Reason.PASS_WRONG_POINT)
+    if leave.rotates and state.pass_code != "fresh":
+        told = {"shown": Reason.PASS_SHOWN, "unknown": Reason.PASS_UNPROVEN}
+        against.add(told.get(state.pass_code, Reason.PASS_STALE))
     if leave.uses and state.pass_used >= leave.uses:
         against.add(Reason.PASS_USED)
     readable = sorted(p.id for p in world.points if Method.QR in p.methods)

@@ -42,6 +42,7 @@ from anlin.core.entities import (
     Status,
 )
 from anlin.core.explanation import explain
+from anlin.core.qr import Freshness
 from anlin.testing.cast import (
     COURTYARD,
     DAYTIME,
@@ -126,6 +127,10 @@ STRANGER = LIN_PARKS.but("shown", "value", "沪B99999")
 POLICE = LIN_PARKS.but("shown", "value", "京A1234警")
 LEAVING = Case(present(LIN_CARD, GATE_OUT), State(Mode.LOCKDOWN))
 BURNING = Case(replace(CARD.shown, value="DEADBEEF"), State(Mode.FIRE))
+ROTATING = Case(
+    Presentation("gate-in", Method.QR, "text", MORNING, leave=zhao_pass(rotates=True)),
+    State(pass_code=Freshness.FRESH),
+)
 TWO_EDGES = Case(
     replace(QR.shown, leave=zhao_pass(points=("door-1-in", "gate-in"))),
     records=(replace(UNIT_DOOR, node="node-2"), replace(GATE, node="node-1")),
@@ -152,6 +157,12 @@ NEIGHBOURS: list[tuple[Case, Reason, Any, str, Any, Reason]] = [
     (QR, R.GRANTED, "pass", "not_after", MORNING - 60 * SECOND, R.PASS_EXPIRED),
     (QR, R.GRANTED, "pass", "points", ("lane-in",), R.PASS_WRONG_POINT),
     (QR, R.GRANTED, "state", "pass_used", 1, R.PASS_USED),
+    (ROTATING, R.GRANTED, "state", "pass_code", Freshness.STALE, R.PASS_STALE),
+    (ROTATING, R.GRANTED, "state", "pass_code", Freshness.MISSING, R.PASS_STALE),
+    (ROTATING, R.GRANTED, "state", "pass_code", None, R.PASS_STALE),
+    (ROTATING, R.GRANTED, "state", "pass_code", Freshness.SHOWN, R.PASS_SHOWN),
+    (ROTATING, R.GRANTED, "state", "pass_code", Freshness.UNKNOWN, R.PASS_UNPROVEN),
+    (QR, R.GRANTED, "pass", "rotates", True, R.PASS_STALE),
     (TWO_EDGES, R.GRANTED, "state", "is_online", False, R.PASS_UNPROVEN),
     (PIN, R.GRANTED, "shown", "value", "digest-of-another", R.INVALID_PIN),
     (CARD, R.GRANTED, "shown", "value", "DEADBEEF", R.CREDENTIAL_UNKNOWN),

@@ -13,7 +13,21 @@ from hypothesis import strategies as st
 from anlin.core.access import NORMAL, Presentation, Reason, State, decide
 from anlin.core.codec import canonical_json, to_data
 from anlin.core.entities import Method, RevokedPass
-from anlin.core.qr import MAX_TEXT_CHARS, PREFIX, Pass, PassError, issue, read
+from anlin.core.qr import (
+    MAX_TEXT_CHARS,
+    PREFIX,
+    STEP_S,
+    Pass,
+    PassError,
+    code_of,
+    derive,
+    issue,
+    pass_secret,
+    read,
+    shown,
+    step_of,
+    step_shown,
+)
 from anlin.testing.cast import (
     COMMUNITY,
     GATE_IN,
@@ -110,7 +124,8 @@ def altered(**changed: object) -> bytes:
         ("A" * (MAX_TEXT_CHARS + 1), "1201 characters: longer than 1200"),
         ("https://example.org/", "not a pass of this platform, or was cut short"),
         (TEXT.replace(PREFIX, "ANLIN2"), "not a pass of this platform"),
-        (f"{TEXT}.x", "not a pass of this platform"),
+        (f"{TEXT}.x", "has a code, and does not rotate"),
+        (f"{TEXT}.x.y", "not a pass of this platform"),
         (signed(b"{"), "can't be read"),
         (signed(b"[" * 800), "can't be read"),
         (signed(b"\xff\xfe\xfd"), "can't be read"),
@@ -122,7 +137,7 @@ def altered(**changed: object) -> bytes:
         (f"{TEXT[:-1]}", "cut or damaged|can't be read|does not hold"),
     ],
     # Texts signed by a fresh key can't name a test: every worker would find another name.
-    ids=range(13),
+    ids=range(14),
 )
 def test_a_wrong_text_is_refused_with_its_rule(text, rule):
     with pytest.raises(PassError, match=rule):
@@ -208,3 +223,69 @@ def test_without_a_community_every_pass_is_another_ones():
     alone = make_policy(records=[entity for entity in RECORDS if entity is not COMMUNITY])
     shown = Presentation(GATE_IN.id, Method.QR, "text", MORNING, leave=zhao_pass())
     assert decide(alone, shown, NORMAL, MORNING).reason is Reason.PASS_OTHER_COMMUNITY
+
+
+# Passes that rotate
+
+ROTATING = zhao_pass(rotates=True)
+SHOWN = qr_text(ROTATING)
+CODES = pass_secret(b"of the community", ROTATING.id)
+
+
+def test_a_code_counts_for_its_half_minute_and_the_one_after_and_a_clock_half_a_minute_off():
+    began = datetime.fromtimestamp(step_of(MORNING) * STEP_S, UTC)
+    text = shown(SHOWN, CODES, began)
+    worth = {
+        seconds: step_shown(text, CODES, began + timedelta(seconds=seconds)) is not None
+        for seconds in (-61, -31, -30, 0, 29, 30, 59, 60, 89, 90, 120)
+    }
+    assert worth == {
+        -61: False, -31: False, -30: True, 0: True, 29: True, 30: True,
+        59: True, 60: True, 89: True, 90: False, 120: False,
+    }  # fmt: skip
+
+
+@given(st.integers(0, 3600), st.integers(120, 10**6))
+def test_a_picture_of_two_minutes_ago_is_never_fresh(after, age):
+    taken = MORNING + after * SECOND
+    assert step_shown(shown(SHOWN, CODES, taken), CODES, taken + age * SECOND) is None
+
+
+@given(st.integers(-(10**6), 10**6), st.text(BASE64URL, min_size=1, max_size=12))
+def test_no_other_code_is_taken(after, code):
+    at = MORNING + after * SECOND
+    is_ours = code == code_of(shown(SHOWN, CODES, at))
+    assert is_ours or step_shown(f"{SHOWN}.{code}", CODES, at) is None
+
+
+def test_the_code_of_one_pass_does_not_rotate_another():
+    other = pass_secret(b"of the community", "pass-2")
+    assert step_shown(shown(SHOWN, other, MORNING), CODES, MORNING) is None
+    assert pass_secret(b"of another community", ROTATING.id) != CODES
+
+
+def test_a_rotating_pass_reads_the_same_with_its_code_and_without():
+    assert reading(shown(SHOWN, CODES, MORNING)) == reading(SHOWN) == ROTATING
+    assert code_of(SHOWN) == ""
+
+
+def test_a_pass_that_does_not_rotate_looks_as_before():
+    payload = TEXT.split(".")[1]
+    raw = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+    assert b"rotates" not in raw
+
+
+def test_a_key_is_derived_as_rfc_5869_does():
+    # With an empty salt and one block, HKDF is the two HMACs; `cryptography` agrees.
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    theirs = HKDF(SHA256(), 32, salt=None, info=b"use").derive(b"secret")
+    assert derive(b"secret", b"use") == theirs
+
+
+def test_a_rotating_pass_with_its_code_fits_a_qr_code():
+    full = zhao_pass(
+        points=tuple(f"access-point-{n:04}" for n in range(12)), label="赵" * 20, rotates=True
+    )
+    assert len(shown(qr_text(full), CODES, MORNING)) <= MAX_TEXT_CHARS

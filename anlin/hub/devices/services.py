@@ -30,6 +30,7 @@ from anlin.drivers.base import drivers
 from anlin.hub import vault
 from anlin.hub.access.faults import named
 from anlin.hub.access.models import AccessPoint, Credential, Portal
+from anlin.hub.access.passes import share_pass_key
 from anlin.hub.access.pins import share_pin_key
 from anlin.hub.access.policy import publish
 from anlin.hub.audit.log import Actor, changing, created, deleted, noted
@@ -122,6 +123,7 @@ def enrol_node(enrol: Enrol) -> Enrolled:
             node.version = max(versions)
             node.enrolled_at = now
         share_pin_key(node, Actor.command(f"node {node.id}"))
+        share_pass_key(node, Actor.command(f"node {node.id}"))
     return Enrolled(node.id, node.name, node.community_id, token, node.version)
 
 

@@ -134,6 +134,8 @@ PLAIN: Mapping[str, Promise] = {
     Reason.PASS_EXPIRED: gettext_lazy("Issue a new pass; this one is over."),
     Reason.PASS_WRONG_POINT: gettext_lazy("Go to an entrance that the pass names."),
     Reason.PASS_USED: gettext_lazy("Issue a new pass, or one with more uses."),
+    Reason.PASS_STALE: gettext_lazy("Show the pass on its own page, where the code changes."),
+    Reason.PASS_SHOWN: gettext_lazy("Wait for the next code, at most half a minute."),
     Reason.PASS_UNPROVEN: gettext_lazy(
         "Go to the first entrance that the pass names, or wait until the edge hears the hub."
     ),
