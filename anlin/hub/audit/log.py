@@ -103,9 +103,37 @@ def changing(by: Actor, community: Community, obj: models.Model, action: str) ->
     ).save()
 
 
+def all_changed(
+    by: Actor,
+    community: Community,
+    pairs: Iterable[tuple[models.Model, dict[str, Any]]],
+    action: str,
+) -> None:
+    """Write what differs in many objects, saved together, from their `state_of` before."""
+    lines = []
+    for obj, before in pairs:
+        after = state_of(obj)
+        differs = [name for name in after if after[name] != before[name]]
+        was, is_now = ({name: state[name] for name in differs} for state in (before, after))
+        lines.append(_line(by, community, action, obj, was, is_now))
+    Change.objects.bulk_create(lines)
+
+
 def noted(by: Actor, community: Community, obj: models.Model, action: str, **after: Any) -> None:
     """Write an act that leaves no field changed, such as issuing a code."""
     _line(by, community, action, obj, None, after).save()
+
+
+def changed(
+    by: Actor,
+    community: Community,
+    obj: models.Model,
+    action: str,
+    before: dict[str, Any],
+    after: dict[str, Any],
+) -> None:
+    """Write what became of something that is no field of its own, such as a list of others."""
+    _line(by, community, action, obj, before, after).save()
 
 
 def viewed(
