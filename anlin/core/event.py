@@ -77,6 +77,7 @@ class EventKind(Word):
     CAMERA_STATE = "camera_state"
     NODE_STARTED = "node_started"
     NODE_STOPPED = "node_stopped"
+    NODE_STOOD_STILL = "node_stood_still"
     CLOCK_JUMPED = "clock_jumped"
     POLICY_APPLIED = "policy_applied"
     POLICY_REFUSED = "policy_refused"

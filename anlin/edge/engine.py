@@ -30,6 +30,7 @@ from anlin.edge import portals as memory
 from anlin.edge.clock import Clock
 from anlin.edge.desk import LOCKOUT, Desk, Judged
 from anlin.edge.journal import Appended, Journal, JournalError
+from anlin.edge.pulse import DRAIN_S
 from anlin.edge.replica import Replica, ReplicaError
 from anlin.edge.whereabouts import PREFIX as PLACE
 from anlin.edge.whereabouts import Whereabouts
@@ -108,6 +109,9 @@ class Engine:
         self._owed: list[tuple[list[Draft], str | None]] = []
         """What happened while nothing could be written, with the messages behind it."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stood_still_s = 0.0
+        self._drained_at = clock.now()
+        """Until then what comes may have waited for as long as the process stood still."""
         self._is_low = False
         self._unsaved: dict[str, str] = {}
         self._is_saving = True
@@ -160,7 +164,7 @@ class Engine:
                 self._acknowledge(origin)
                 return
         now = self._clock.now()
-        outcome = self._in_order(report, now)
+        outcome = self._in_order(self._aged(report, now), now)
         if known is not None and origin is not None:
             written = (known.kind, known.subject)
             outcome.drafts = [d for d in outcome.drafts if (d.kind, d.subject) != written]
@@ -266,6 +270,17 @@ class Engine:
         if self._is_saving:
             self._save()
 
+    def stood_still(self, seconds: float) -> None:
+        """Take what comes next for as old as it may be: it waited while nothing ran here."""
+        now = self._clock.now()
+        if now - timedelta(seconds=seconds) >= self._drained_at:
+            self._stood_still_s = 0.0
+        self._stood_still_s += seconds
+        self._drained_at = now + timedelta(seconds=DRAIN_S)
+        log.warning("stood_still", seconds=round(seconds, 1))
+        data = {"seconds": round(seconds, 1)}
+        self.note(EventKind.NODE_STOOD_STILL, self._journal.node, data)
+
     def refresh(self, portals: Iterable[str]) -> None:
         """Tell portals again how they should stand: a device that was away has missed it."""
         for id_ in portals:
@@ -289,6 +304,19 @@ class Engine:
             await asyncio.gather(*self._tasks)
 
     # Decisions
+
+    def _aged(self, report: device.Report, now: datetime) -> device.Report:
+        """Add to a read how long it may have waited; whoever was refused shows it once more.
+
+        The way out is not asked how old it is, and fire and contacts are levels.
+        """
+        if now >= self._drained_at or not isinstance(report, device.Read):
+            return report
+        point = self.policy.points.get(report.point)
+        is_exit = point is not None and point.direction is Direction.EXIT
+        if is_exit or report.method is Method.EXIT_BUTTON:
+            return report
+        return replace(report, age_s=report.age_s + self._stood_still_s)
 
     def _read(self, report: device.Read, now: datetime) -> _Outcome:
         judged = self._desk.judge(report, now)
@@ -670,12 +698,16 @@ class Engine:
             if outcome.drafts[0].origin is None:
                 outcome.drafts[0] = replace(outcome.drafts[0], origin=origin)
         durable = self._journal.enqueue(outcome.drafts)
-        task = asyncio.create_task(self._finish(durable, outcome, origin))
+        task = asyncio.create_task(self._finish(durable, outcome, origin, self._clock.now()))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _finish(
-        self, durable: asyncio.Future[Appended], outcome: _Outcome, origin: str | None
+        self,
+        durable: asyncio.Future[Appended],
+        outcome: _Outcome,
+        origin: str | None,
+        since: datetime,
     ) -> None:
         try:
             appended = await durable
@@ -692,14 +724,23 @@ class Engine:
                 self._desk.records = True
                 self.note(EventKind.STORAGE_RESTORED, "journal", {})
                 self._write_owed()
+            is_late = self._clock.now() - since > STALE_AFTER
             if not appended.was_known:
                 for command in outcome.commands:
-                    self._dispatch(command)
+                    if not (is_late and self._is_past(command)):
+                        self._dispatch(command)
             if origin is not None:
                 self._acknowledge(origin)
         finally:
             if origin is not None:
                 self._in_flight.discard(origin)
+
+    def _is_past(self, command: device.Command) -> bool:
+        """Whether a command that waited too long for the disk is for somebody who has gone."""
+        if isinstance(command, device.Release):
+            # A hold is no one's: as long as it stands, the portal has to be told.
+            return self.status(command.portal).holds_unlocked != command.cause
+        return isinstance(command, device.Show)
 
     def _not_durable(self, drafts: Sequence[Draft], error: JournalError) -> None:
         """Open nothing that can't be recorded; say so at the door. The device keeps its read."""

@@ -27,6 +27,7 @@ from anlin.edge.identity import Identity
 from anlin.edge.journal import NOWHERE, JournalError, Place
 from anlin.edge.links.mqtt import Broker, MqttBus
 from anlin.edge.photos import fetch_photo
+from anlin.edge.pulse import Pulse
 from anlin.edge.replica import ReplicaError
 from anlin.edge.salvage import open_journal, open_replica
 from anlin.edge.supervisor import Supervisor
@@ -56,6 +57,7 @@ class Node:
             home / "journal.sqlite3", identity.node, self._place
         )
         self._clock = SteadyClock(self._journal.last_at())
+        self._pulse = Pulse(self._clock)
         self._supervisor = Supervisor()
         self._bus = MqttBus(broker, self._on_broker)
         self._devices = Devices(identity.node, self._media, self._bus, self._supervisor)
@@ -143,6 +145,7 @@ class Node:
     # Devices
 
     def _take(self, report: Report) -> None:
+        self._beat()
         if isinstance(report, PhotoWanted):
             self._want_photo(report.device, report.credential)
             return
@@ -286,8 +289,15 @@ class Node:
 
     async def _tick(self) -> None:
         while True:
+            self._beat()
             self._engine.tick()
             await asyncio.sleep(TICK_S)
+
+    def _beat(self) -> None:
+        """Look whether this process stood still: before anything is taken for fresh."""
+        stood_still_s = self._pulse.beat()
+        if stood_still_s:
+            self._engine.stood_still(stood_still_s)
 
     async def _watch(self) -> None:
         """See to clock and storage now and then, until the journal turns out to be broken."""

@@ -124,6 +124,7 @@ KINDS: Mapping[str, Promise] = {
     EventKind.CAMERA_STATE: _("Camera state changed"),
     EventKind.NODE_STARTED: _("Edge started"),
     EventKind.NODE_STOPPED: _("Edge stopped"),
+    EventKind.NODE_STOOD_STILL: _("Edge stood still for a while; what came meanwhile is old"),
     EventKind.CLOCK_JUMPED: _("The clock of the edge jumped"),
     EventKind.POLICY_APPLIED: _("New rules are in force"),
     EventKind.POLICY_REFUSED: _("New rules were refused"),

@@ -642,6 +642,54 @@ async def test_a_cut_wire_is_a_fault_and_not_a_passage(site: Site) -> None:
     assert site.kinds()[1:] == [Kind.CONTACT_FAULT, Kind.CONTACT_FAULT_CLEARED]
 
 
+# When the process stood still
+
+
+async def test_what_waited_while_the_process_stood_still_opens_for_nobody(site: Site) -> None:
+    site.clock.advance(12)
+    site.engine.stood_still(12)
+    assert only(Release, await site.take(site.card())) == []
+    (denied,) = site.events(Kind.ACCESS_DENIED)
+    assert (denied.data["reason"], denied.data["age_s"]) == ("stale_presentation", 12)
+    site.clock.advance(2)
+    assert only(Release, await site.take(site.card())), "shown again, it opens"
+    (told,) = site.events(Kind.NODE_STOOD_STILL)
+    assert (told.subject, told.data) == ("node-1", {"seconds": 12})
+
+
+async def test_after_two_stops_a_read_may_have_waited_through_both(site: Site) -> None:
+    for _ in range(2):
+        site.clock.advance(6)
+        site.engine.stood_still(6)
+    assert only(Release, await site.take(site.card())) == []
+
+
+async def test_the_way_out_and_fire_are_obeyed_however_long_they_waited(site: Site) -> None:
+    site.clock.advance(600)
+    site.engine.stood_still(600)
+    assert only(Release, await site.take(site.exit_button()))
+    fire = await site.take(FireInput("gate", True, site.origin()))
+    assert "fire" in [release.cause for release in only(Release, fire)]
+
+
+async def test_what_was_decided_before_it_stood_still_opens_nothing_after_it(site: Site) -> None:
+    site.engine.take(site.card())
+    site.clock.advance(11)
+    await site.engine.settle()
+    assert site.sent == [Acknowledge("gate-1", "gate-1/1-1")]
+    assert site.kinds() == [Kind.ACCESS_GRANTED]
+    await site.tick()
+    assert site.kinds() == [Kind.ACCESS_GRANTED, Kind.ACCESS_NOT_TAKEN]
+
+
+async def test_a_hold_that_waited_for_the_disk_is_told_however_late(site: Site) -> None:
+    until = (site.clock.now() + timedelta(hours=1)).isoformat()
+    site.engine.obey(site.command(CommandKind.HOLD_UNLOCKED, "gate", data={"until": until}))
+    site.clock.advance(11)
+    await site.engine.settle()
+    assert [release.cause for release in only(Release, site.sent)] == ["operator"]
+
+
 # How a portal stands at a start
 
 

@@ -26,6 +26,7 @@ from anlin.core.policy import Delta
 from anlin.edge.identity import IdentityError, enrol_node, load
 from anlin.edge.journal import Journal
 from anlin.edge.node import Node
+from anlin.edge.pulse import STOOD_STILL_S
 from anlin.edge.replica import Replica
 from anlin.testing import cast
 from anlin.testing.broker import free_port
@@ -227,6 +228,29 @@ async def test_a_card_opens_with_the_hub_away_and_a_stop_leaves_nothing_behind(
     assert site.events()[-1].kind is EventKind.NODE_STOPPED
     assert not any("04A1B2C3" in line or TOKEN in line for line in edge.lines)
     assert not any("never retrieved" in line or "Traceback" in line for line in edge.lines)
+
+
+async def test_an_edge_that_was_frozen_opens_for_nobody_who_showed_a_card_meanwhile(
+    site: Site,
+) -> None:
+    edge = await site.edge()
+    async with site.gate() as gate:
+        await meet(gate)
+        await say(gate, "read", card(1, age_ms=7000))
+        assert (await hear(gate, "relay"))["action"] == "release", "seven seconds are not too old"
+        edge.process.send_signal(signal.SIGSTOP)
+        await say(gate, "read", card(2, age_ms=7000))
+        await asyncio.sleep(STOOD_STILL_S + 0.5)  # it is the time itself that is tried here
+        edge.process.send_signal(signal.SIGCONT)
+        assert (await hear(gate, "screen"))["granted"] is True  # of the first
+        shown = await hear(gate, "screen")
+        assert (shown["code"], shown["granted"]) == ("stale_presentation", False)
+        await say(gate, "button", {"id": "1-3", "age_ms": 0, "button": "exit"})
+        assert (await hear(gate, "relay"))["action"] == "release", "the way out does not ask"
+    await edge.end(signal.SIGTERM)
+    (told,) = site.events(EventKind.NODE_STOOD_STILL)
+    assert STOOD_STILL_S < told.data["seconds"] < 60
+    assert len(site.events(EventKind.ACCESS_DENIED)) == 1
 
 
 async def test_killed_in_the_middle_of_a_passage_it_goes_on_and_doubles_nothing(
