@@ -18,6 +18,7 @@ from anlin.core.device import Online, Photo, PhotoWanted, Report, WorkerReport
 from anlin.core.entities import Method, Template
 from anlin.core.event import EventKind
 from anlin.core.policy import Delta, PolicyError
+from anlin.core.qr import SEALED_AS as PASS_KEY
 from anlin.edge.clock import SteadyClock
 from anlin.edge.desk import PIN_KEY
 from anlin.edge.devices import Devices
@@ -228,14 +229,18 @@ class Node:
 
     def _open_secrets(self) -> None:
         """Open what the hub sealed to this node's key."""
-        sealed = self._replica.policy.sealed_keys.get(PIN_KEY)
-        secret = None
-        if sealed is not None:
-            try:
-                secret = unseal(self._identity.sealing_key, sealed.sealed, PIN_KEY)
-            except SealError as error:
-                log.error("pin_secret_not_opened", error=str(error))
-        self._engine.set_pin_secret(secret)
+        self._engine.set_pin_secret(self._secret(PIN_KEY))
+        self._engine.set_pass_secret(self._secret(PASS_KEY))
+
+    def _secret(self, use: str) -> bytes | None:
+        sealed = self._replica.policy.sealed_keys.get(use)
+        if sealed is None:
+            return None
+        try:
+            return unseal(self._identity.sealing_key, sealed.sealed, use)
+        except SealError as error:
+            log.error("secret_not_opened", use=use, error=str(error))
+            return None
 
     def _teach(self, before: Mapping[str, Template]) -> None:
         """Tell the cameras what changed among the faces; forget before learning."""
