@@ -49,6 +49,8 @@ INSTALLED_APPS = [
     "anlin.hub.console",
     "anlin.hub.setup",
     "anlin.hub.watch",
+    "anlin.hub.join",
+    "anlin.hub.office",
     "anlin.hub.resident",
     "anlin.hub.privacy",
     "anlin.hub.visits",
