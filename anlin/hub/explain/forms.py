@@ -53,6 +53,7 @@ class WhatIfForm(forms.Form):
         passes = holder.passes.filter(not_after__gt=now).select_related("holder")
         self._passes = {one.pk: one for one in passes.order_by("-issued_at")[:_MOST_PASSES]}
         points = AccessPoint.objects.filter(portal__community=holder.community_id)
+        points = points.select_related("portal")
         self.fields["point"].queryset = points.order_by("name")  # type: ignore[attr-defined]
         self.fields["means"].choices = [  # type: ignore[attr-defined]
             *((one.pk, _named(one)) for one in self._credentials.values()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
@@ -9,6 +11,7 @@ from django.views.decorators.http import require_GET
 from anlin.hub.audit.log import Actor, viewed
 from anlin.hub.console.pages import DESK, page, query_of
 from anlin.hub.explain.forms import WhatIfForm
+from anlin.hub.explain.readers import as_reported, doubtful, readers_at, unread
 from anlin.hub.explain.services import what_if
 from anlin.hub.people.models import Holder
 from anlin.hub.people.views import search
@@ -35,8 +38,13 @@ def ask(request: StaffRequest) -> HttpResponse:
     purpose = "what if"
     if form.is_valid():
         point, at = form.cleaned_data["point"], form.cleaned_data["at"]
+        readers = readers_at(point)
+        asked = form.asked
+        asked = replace(asked, method=as_reported(asked.method, readers))
         context |= {
-            "why": what_if(community, holder, form.asked, point, at),
+            "why": what_if(community, holder, asked, point, at),
+            "unread": unread(asked.method, point, readers),
+            "doubtful": doubtful(asked.method, point, readers),
             "point": point,
             "at": at,
         }
