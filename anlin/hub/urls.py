@@ -19,6 +19,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("anlin.hub.explain.urls")),
     path("setup/", include("anlin.hub.setup.urls")),
     path("watch/", include("anlin.hub.watch.urls")),
+    path("office/", include("anlin.hub.office.urls")),
     path("home/", include("anlin.hub.resident.urls")),
     path("", include("anlin.hub.audit.urls")),
+    path("", include("anlin.hub.join.urls")),
 ]
