@@ -1,4 +1,4 @@
-"""`python -m anlin.hub.manage worker`: runs what comes round by the clock, until it is told to stop."""
+"""`python -m anlin.hub.manage worker` runs what comes round by the clock, until it is stopped."""
 
 from __future__ import annotations
 
