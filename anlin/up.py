@@ -144,7 +144,7 @@ def run(
 
 
 def hub_programs(home: Path, addresses: Addresses) -> list[Program]:
-    """Give broker, web and live, in the order of their start."""
+    """Give broker, web, live and worker, in the order of their start."""
     env = hub_env(home, addresses)
     python = sys.executable
     web = (
@@ -153,11 +153,14 @@ def hub_programs(home: Path, addresses: Addresses) -> list[Program]:
         *("--no-ws", "--log-level", "warning", "anlin.hub.wsgi:application"),
     )
     live = (python, "-m", "anlin.hub.live", "--host", HOST, "--port", str(addresses.live))
+    worker = (python, "-m", "anlin.hub.manage", "worker")
     broker = (python, "-m", "anlin.edge.broker", "--home", str(home), "--port")
     programs = [
         Program("broker", (*broker, str(addresses.mqtt)), port=addresses.mqtt),
         Program("web", web, env, port=addresses.hub),
         Program("live", live, env, port=addresses.live),
+        # After web, whose start is the slowest of the three: it has nothing to do at first.
+        Program("worker", worker, env),
     ]
     if addresses.outside is not None:
         programs.append(_front_program(addresses, addresses.outside))
