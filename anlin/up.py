@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -31,11 +31,18 @@ READY_S = 60.0
 """A small board under load takes most of a minute to import everything for the first time."""
 
 POLL_S = 0.05
+LATE_POLL_S = 0.5
+"""A person fills in a page meanwhile; nobody notices half a second."""
+
 STOP_S = 6.0
 """Every process of ours ends within two seconds; one that hangs is killed after this."""
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 30.0
+DOOR_PAUSE_S = 5.0
+"""The longest for the edge and its broker: while one is down no card opens a door, and whoever
+stands outside waits for some seconds, not for half a minute. Both start in about two."""
+
 STEADY_S = 30.0
 """A process that lived so long had a fresh reason to die: it is started again at once."""
 
@@ -98,7 +105,8 @@ class Program:
     """One process: how it is started, and how to see that it works.
 
     Ready once `port` takes connections and `file` exists. One that `ends_all` ends the whole
-    with its own exit code; one that `talks` writes to this terminal, not to its log.
+    with its own exit code; one that `talks` writes to this terminal, not to its log. One with
+    `late_env` is started when that gives its environment; until then it gives None.
     """
 
     name: str
@@ -108,6 +116,13 @@ class Program:
     file: Path | None = None
     talks: bool = False
     ends_all: bool = False
+    longest_pause_s: float = LONGEST_PAUSE_S
+    late_env: Callable[[], Mapping[str, str] | None] | None = None
+
+    def environment(self) -> Mapping[str, str] | None:
+        """Give what is added to the environment; None while it is too early to start."""
+        late = self.late_env() if self.late_env is not None else {}
+        return None if late is None else {**self.env, **late}
 
 
 def run(
@@ -119,7 +134,9 @@ def run(
 ) -> int:
     """Run hub, broker and edge until Ctrl-C or SIGTERM; give the exit code.
 
-    The edge runs where it is enrolled already, or where `node_code` enrols it.
+    The edge runs where it is enrolled already, or where `node_code` enrols it. Where no
+    community is founded yet, a page founds it with a code that is told here, and the edge
+    follows.
 
     Raises:
         AlreadyRunning: this state folder is in use.
@@ -131,16 +148,25 @@ def run(
     with locked(home, addresses):
         prepare_broker(home, addresses.mqtt)
         migrate(home, console)
+        first_code = make_first_code(home)
         programs = hub_programs(home, addresses)
         node_code = node_code or kept_node_code(home)
+        when_ready = f"Open {addresses.hub_url}"
         if node_code or (home / NODE_FOLDER / "node.json").is_file():
             programs.append(edge_program(home, addresses.hub, addresses.live, node_code))
+        elif first_code:
+            waiting = edge_program(home, addresses.hub, addresses.live, "")
+            programs.append(replace(waiting, late_env=lambda: _edge_env(home)))
+            when_ready = (
+                f"No community is founded yet. Open {addresses.hub_url}/setup/first and type the "
+                f"code {first_code} there; or stop this, and run `anlin found PLAN`."
+            )
         else:
             console.print(
                 "No edge runs: make a community with `anlin found PLAN`, or a node on the page of "
                 "devices, and start again with its code in ANLIN_NODE_CODE."
             )
-        return asyncio.run(supervise(home, programs, console, f"Open {addresses.hub_url}"))
+        return asyncio.run(supervise(home, programs, console, when_ready))
 
 
 def hub_programs(home: Path, addresses: Addresses) -> list[Program]:
@@ -156,7 +182,12 @@ def hub_programs(home: Path, addresses: Addresses) -> list[Program]:
     worker = (python, "-m", "anlin.hub.manage", "worker")
     broker = (python, "-m", "anlin.edge.broker", "--home", str(home), "--port")
     programs = [
-        Program("broker", (*broker, str(addresses.mqtt)), port=addresses.mqtt),
+        Program(
+            "broker",
+            (*broker, str(addresses.mqtt)),
+            port=addresses.mqtt,
+            longest_pause_s=DOOR_PAUSE_S,
+        ),
         Program("web", web, env, port=addresses.hub),
         Program("live", live, env, port=addresses.live),
         # After web, whose start is the slowest of the three: it has nothing to do at first.
@@ -185,6 +216,7 @@ def hub_env(home: Path, addresses: Addresses) -> dict[str, str]:
         "ANLIN_HOME": str(home),
         "ANLIN_HUB_URL": addresses.hub_url,
         "ANLIN_LIVE_URL": addresses.live_url,
+        "ANLIN_NODE_CODE_FILE": str(home / NODE_FOLDER / "code"),
         "DJANGO_SETTINGS_MODULE": "anlin.hub.settings",
     }
 
@@ -197,7 +229,7 @@ def edge_program(home: Path, hub_port: int, live_port: int, node_code: str) -> P
         *("--hub", f"http://{HOST}:{hub_port}", "--down", f"http://{HOST}:{live_port}"),
     )
     env = {"ANLIN_NODE_CODE": node_code} if node_code else {}
-    return Program("edge", command, env, file=folder / "node.json")
+    return Program("edge", command, env, file=folder / "node.json", longest_pause_s=DOOR_PAUSE_S)
 
 
 def keep_node_code(home: Path, code: str) -> None:
@@ -213,6 +245,14 @@ def kept_node_code(home: Path) -> str:
         return ""
     path = folder / "code"
     return path.read_text().strip() if path.is_file() else ""
+
+
+def _edge_env(home: Path) -> Mapping[str, str] | None:
+    """Give the code that the page left for the edge; None while nobody has founded anything."""
+    code = kept_node_code(home)
+    if code:
+        return {"ANLIN_NODE_CODE": code}
+    return {} if (home / NODE_FOLDER / "node.json").is_file() else None
 
 
 def prepare_broker(home: Path, mqtt_port: int) -> None:
@@ -233,13 +273,24 @@ def migrate(home: Path, console: Console) -> None:
             asyncio.run(_finish(command, env))
 
 
-async def _finish(command: Sequence[str], env: Mapping[str, str]) -> None:
+def make_first_code(home: Path) -> str:
+    """Make the one-time code that founds the first community; "" where there is one."""
+    command = (sys.executable, "-m", "anlin.hub.manage", "first_code")
+    said = asyncio.run(_finish(command, {**os.environ, **hub_env(home, DEFAULT)}))
+    return said.strip()
+
+
+async def _finish(command: Sequence[str], env: Mapping[str, str]) -> str:
     process = await asyncio.create_subprocess_exec(
-        *command, env=dict(env), stderr=asyncio.subprocess.PIPE
+        *command,
+        env=dict(env),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
-    _, told = await process.communicate()
+    said, told = await process.communicate()
     if process.returncode:
         raise Failed(f"{' '.join(command[2:5])} failed:\n{told.decode(errors='replace')[-2000:]}")
+    return said.decode(errors="replace")
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -326,7 +377,8 @@ async def supervise(
         for keeper in keepers:
             keeper.start()
         for keeper in keepers:
-            await keeper.tell_ready()
+            if not keeper.is_waiting:
+                await keeper.tell_ready()
             if stop.is_set():
                 break
         else:
@@ -353,6 +405,9 @@ class _Keeper:
         self._started = 0.0
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
+        self.is_waiting = program.environment() is None
+        """Whether it was too early to start it, when all were started."""
 
     def start(self) -> None:
         """Start the program."""
@@ -377,9 +432,10 @@ class _Keeper:
 
     async def stop(self) -> None:
         """End the program and whatever it started."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._task, self._telling) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         process, self._process = self._process, None
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -394,8 +450,9 @@ class _Keeper:
     async def _keep(self) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
+            env = await self._environment()
             started = time.monotonic()
-            process = await self._spawn()
+            process = await self._spawn(env)
             code = await process.wait()
             _kill_group(process.pid)
             self._process = None
@@ -410,14 +467,23 @@ class _Keeper:
                 f"starting it again in {pause_s:.1f} s"
             )
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            pause_s = min(pause_s * 2, self._program.longest_pause_s)
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
+    async def _environment(self) -> Mapping[str, str]:
+        """Wait until the program may start; one that was late tells by itself when it is ready."""
+        while (env := self._program.environment()) is None:  # noqa: ASYNC110  another process's file
+            await asyncio.sleep(LATE_POLL_S)
+        if self.is_waiting and self._telling is None:
+            self._started = time.monotonic()
+            self._telling = asyncio.create_task(self.tell_ready())
+        return env
+
+    async def _spawn(self, env: Mapping[str, str]) -> asyncio.subprocess.Process:
         with self._log.open("ab") as log:
             # A session of its own keeps the terminal's Ctrl-C away: it is ours to pass on.
             self._process = await asyncio.create_subprocess_exec(
                 *self._program.command,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **self._program.env},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=None if self._program.talks else log,
                 stderr=log,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import io
 import os
 import signal
@@ -100,6 +101,34 @@ async def test_programs_are_told_ready_in_order_and_all_end(tmp_path: Path) -> N
     assert "Stopped; nothing runs any more." in said
     assert not any(is_alive(pid) for pid in pids)
     assert (tmp_path / "log" / "one.log").read_text() == "up\n"
+
+
+async def test_a_program_that_is_too_early_starts_when_its_time_comes(tmp_path: Path) -> None:
+    port, sign = up.free_port(), tmp_path / "sign"
+
+    def env() -> dict[str, str] | None:
+        return {"SIGN": sign.read_text()} if sign.exists() else None
+
+    tell = "import os; print(os.environ['SIGN'], flush=True)\n" + SERVE
+    late = dataclasses.replace(program("late", tell, port, port=port), late_env=env)
+    running = Running(tmp_path, program("early", STUBBORN), late)
+    await running.ready()
+    assert "late" not in running.said.getvalue()
+    assert not (tmp_path / "run" / "late.pid").exists()
+    sign.write_text("go")
+    await eventually(lambda: "late ready" in running.said.getvalue())
+    assert (tmp_path / "log" / "late.log").read_text() == "go\nup\n"
+    pid = running.pid("late")
+    assert await running.stop() == 0
+    assert not is_alive(pid)
+
+
+async def test_what_was_too_early_to_the_end_stops_without_a_start(tmp_path: Path) -> None:
+    late = dataclasses.replace(program("late", SERVE, up.free_port()), late_env=lambda: None)
+    running = Running(tmp_path, late)
+    await running.ready()
+    assert await running.stop() == 0
+    assert not (tmp_path / "run" / "late.pid").exists()
 
 
 async def test_a_killed_program_comes_back_and_the_others_stay(tmp_path: Path) -> None:

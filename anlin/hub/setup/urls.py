@@ -4,6 +4,7 @@ from django.urls import path
 
 from anlin.hub.setup import (
     device_views,
+    first_views,
     home_views,
     place_views,
     portal_views,
@@ -13,6 +14,7 @@ from anlin.hub.setup import (
 
 app_name = "setup"
 urlpatterns = [
+    path("first", first_views.found, name="first"),
     path("", home_views.home, name="home"),
     path("homes", place_views.homes, name="homes"),
     path("homes/<str:unit_id>/cars", place_views.cars, name="cars"),
