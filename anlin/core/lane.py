@@ -331,7 +331,7 @@ def _approach(status: Status, is_occupied: bool, at: datetime) -> Step:
         return after, (_happened(EventKind.VEHICLE_ARRIVED),)
     left = (_happened(EventKind.VEHICLE_LEFT),) if status.approach is not None else ()
     was_there = status.approach is True
-    after = replace(status, approach=False, approach_since=None, is_waiting_told=False)
+    after = replace(status, approach=False, approach_since=None)
     if not (was_there and after.queue) or after.is_crossing:
         return after, left
     if after.under is None:
@@ -429,7 +429,6 @@ def _leaves(portal: Portal, status: Status, at: datetime) -> Step:
         crossing_since=None,
         is_free_to_pass=False,
         from_inside=False,
-        reached_approach=False,
         # What the arm struck has driven out from below it.
         gone_at=status.gone_at if queue else None,
     )

@@ -427,7 +427,7 @@ def _opened(portal: Portal, status: Status, before: ContactLevel | None, at: dat
     if status.opened_at is None:
         status = replace(status, opened_at=at)
     if status.grant is not None:
-        after, effects = _taken(status, at)
+        after, effects = _taken(status, status.grant, at)
         if portal.relock_on_open_s is not None and after.holds_unlocked is None:
             relock_at = at + timedelta(seconds=portal.relock_on_open_s)
             after = replace(after, relock_at=relock_at)
@@ -437,19 +437,16 @@ def _opened(portal: Portal, status: Status, before: ContactLevel | None, at: dat
     if status.is_authorised or status.is_forced:
         # The same opening, seen again after its contact's wire was broken.
         return status, ()
-    if status.crossed_until is not None and at < status.crossed_until:
-        return replace(status, crossed_until=None, is_authorised=True), ()
+    if status.crossed_until is not None:
+        return replace(status, is_authorised=True), ()
     if before is None:
         # The first reading after a start: it was open before we looked, by whom we can't know.
         return status, (Happened(EventKind.DOOR_FOUND_OPEN),)
     return replace(status, suspect_at=at), ()
 
 
-def _taken(status: Status, at: datetime) -> Step:
+def _taken(status: Status, grant: Granted, at: datetime) -> Step:
     """Somebody walked through on the grant that was waiting."""
-    grant = status.grant
-    if grant is None:
-        return status, ()
     after = replace(
         status,
         grant=None,
@@ -473,7 +470,7 @@ def _passed(status: Status, given: Passed, at: datetime) -> Step:
     effects: tuple[Effect, ...] = ()
     grant, until = status.grant, status.grant_until
     if grant is not None and not status.is_open and (grant.cause is Cause.EXIT) == given.is_out:
-        status, effects = _taken(status, at)
+        status, effects = _taken(status, grant, at)
         status = replace(status, allowed_until=until, crossed_until=until)
     is_counted = not (given.is_out or status.is_in_maintenance or status.holds_unlocked)
     passed = status.passed + (given.persons if is_counted else 0)
@@ -587,7 +584,7 @@ def _end_maintenance(status: Status, at: datetime, *, by: str) -> Step:
         return status, ()
     after = replace(status, maintenance_until=None, maintenance_by="")
     if after.is_open:
-        after = replace(after, opened_at=at, is_prealarm=False)
+        after = replace(after, opened_at=at)
     return after, (Happened(EventKind.MAINTENANCE_ENDED, {"by": by}),)
 
 

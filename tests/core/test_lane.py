@@ -824,3 +824,74 @@ def test_an_arm_that_a_board_has_raised_is_not_told_to_rise():
 )
 def test_no_arm_comes_down_on_what_may_be_below_it(status, may_lock):
     assert status.may_lock is may_lock
+
+
+def test_an_override_of_a_lane_that_has_run_out_leaves_nothing_behind():
+    lane = two_loops()
+    lane.at(0, until(60, is_locked=True))
+    assert lane.status.override_locked
+    lane.at(60, TICK)
+    assert not lane.status.override_locked
+
+
+def test_an_arm_that_lowers_itself_is_missed_when_the_next_car_finds_it_stuck():
+    lane = one_loop()
+    lane.at(0, COMES)
+    lane.at(1, LIN)
+    lane.at(2, UP)
+    lane.at(4, GOES)
+    assert not lane.status.commanded_up
+    lane.at(10, DOWN)
+    lane.at(20, COMES)
+    lane.at(21, WANG)
+    stuck = lane.at(21 + STUCK_AFTER.total_seconds(), TICK)
+    assert K.ARM_STUCK in kinds(stuck)
+
+
+def test_the_next_car_that_nobody_decides_on_is_told_as_well():
+    lane = two_loops()
+    for start in (0, 100):
+        lane.at(start, COMES)
+        waited = lane.at(start + WAITING_AFTER.total_seconds(), TICK)
+        assert K.VEHICLE_WAITING in kinds(waited)
+        lane.at(start + 50, GOES)
+
+
+def test_the_car_behind_keeps_its_grant_when_the_first_drives_on():
+    lane = two_loops()
+    lane.at(0, COMES)
+    lane.at(1, LIN)
+    lane.at(2, WANG)
+    lane.at(3, GOES)
+    assert [waiting.grant for waiting in lane.status.queue] == [LIN, WANG]
+
+
+def test_what_one_car_reached_says_nothing_of_the_next():
+    lane = two_loops()
+    lane.at(0, UNDER)
+    lane.at(1, COMES)
+    assert kinds(lane.at(4, CLEAR)) == [K.VEHICLE_REVERSED]
+    lane.at(5, GOES)
+    lane.at(20, UNDER)
+    assert kinds(lane.at(24, CLEAR)) == [K.LANE_BYPASSED]
+
+
+def test_the_schedule_says_that_it_was_the_schedule_when_its_first_person_came():
+    lane = two_loops(replace(LANE, needs_first_person=True))
+    lane.at(0, SCHEDULE_ON)
+    lane.at(1, COMES)
+    lane.at(2, LIN)
+    lane.at(3, UP)
+    lane.at(4, UNDER)
+    lane.at(4.5, GOES)
+    effects = lane.at(8, CLEAR)
+    opened = [e for e in effects if isinstance(e, Happened) and "by" in e.data]
+    assert [event.data["by"] for event in opened] == ["schedule"]
+
+
+def test_something_small_that_came_before_the_car_is_told_from_one_that_came_with_it():
+    lane = two_loops()
+    lane.at(0, COMES)
+    lane.at(0, LIN)
+    lane.at(0, UNDER)
+    assert K.LANE_BYPASSED in kinds(lane.at(0.2, CLEAR))

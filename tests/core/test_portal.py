@@ -1302,3 +1302,86 @@ def test_no_bolt_is_fired_into_an_open_leaf_or_before_who_was_granted(story, may
     for seconds, given in story:
         door.at(seconds, given)
     assert door.status.may_lock is may_lock
+
+
+def turnstile_with_a_leaf() -> Door:
+    return Door(replace(DOOR, kind=PortalKind.TURNSTILE, debounce_s=0.1))
+
+
+@pytest.mark.parametrize(("opens_at", "is_forced"), [(4.9, False), (5.0, True)])
+def test_a_leaf_may_open_behind_the_beam_for_as_long_as_the_grant_lasts(opens_at, is_forced):
+    gate = turnstile_with_a_leaf()
+    gate.at(0, LIN_ENTERS)
+    gate.at(1, Passed())
+    gate.at(opens_at, OPEN)
+    gate.at(opens_at + 1, TICK)
+    assert gate.status.is_forced is is_forced
+
+
+def test_a_leaf_that_opened_behind_the_beam_stays_explained_when_its_wire_breaks():
+    gate = turnstile_with_a_leaf()
+    gate.at(0, LIN_ENTERS)
+    gate.at(1, Passed())
+    gate.at(2, OPEN)
+    gate.at(3, CUT)
+    gate.at(4, OPEN)
+    gate.at(6, TICK)
+    assert not gate.status.is_forced
+
+
+def test_one_crossing_explains_one_opening():
+    gate = turnstile_with_a_leaf()
+    gate.at(0, LIN_ENTERS)
+    gate.at(1, Passed())
+    gate.at(2, OPEN)
+    gate.at(3, CLOSED)
+    gate.at(4, OPEN)
+    gate.at(4.9, TICK)
+    assert gate.status.is_forced
+
+
+def test_no_timer_stays_behind_a_passage():
+    gate = Door(LEAFLESS, closed=False)
+    gate.at(0, LIN_ENTERS)
+    gate.at(1, Passed())
+    gate.at(5, TICK)
+    assert next_deadline(gate.portal, gate.status) is None
+    two = Door(LEAFLESS, closed=False)
+    two.at(0, Granted("lin-1", persons=2))
+    two.at(1, Passed())
+    assert two.status.allowed_until == MORNING + timedelta(seconds=5)
+    two.at(2, Passed())
+    assert two.status.allowed_until is None
+    door = Door()
+    door.at(0, Granted("lin-1", persons=2))
+    door.at(1, Passed())
+    door.at(2, OPEN)
+    door.at(3, CLOSED)
+    assert door.status.allowed_until is None
+
+
+def test_who_needed_time_has_taken_it_along():
+    gate = turnstile_with_a_leaf()
+    gate.at(0, Granted("lin-1", needs_time=True))
+    gate.at(1, Passed())
+    assert not gate.status.is_extended
+
+
+def test_who_works_on_a_door_is_known_while_they_do():
+    door = Door()
+    door.at(0, maintenance(60))
+    assert door.status.maintenance_by == "meng"
+    door.at(10, MENDED)
+    assert door.status.maintenance_by == ""
+
+
+def test_a_door_that_was_about_to_alarm_has_its_full_time_after_maintenance():
+    door = Door()
+    door.at(0, LIN_ENTERS)
+    door.at(1, OPEN)
+    door.at(26, TICK)
+    assert door.state is S.PREALARM
+    door.at(27, maintenance(60))
+    assert not door.status.is_prealarm
+    door.at(40, MENDED)
+    assert door.state is S.OPEN
