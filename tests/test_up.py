@@ -157,6 +157,16 @@ async def test_one_that_keeps_failing_is_tried_ever_more_slowly(tmp_path: Path) 
     assert said.count("bad ended") <= 5
 
 
+def test_what_doors_need_is_never_left_for_long(tmp_path: Path) -> None:
+    edge = up.edge_program(tmp_path, 1, 2, "")
+    longest = {
+        program.name: program.longest_pause_s
+        for program in (*up.hub_programs(tmp_path, up.DEFAULT), edge)
+    }
+    assert longest["edge"] == longest["broker"] == up.DOOR_PAUSE_S <= 5
+    assert longest["web"] == up.LONGEST_PAUSE_S
+
+
 async def test_one_that_ignores_the_polite_word_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,9 +24,10 @@ from anlin.core.device import (
 )
 from anlin.core.entities import Device, Method
 from anlin.drivers.base import Driver, Link, LinkError, drivers
+from anlin.edge.clock import Clock
 from anlin.edge.links import LINKS, OwnLink
 from anlin.edge.links.mqtt import MqttBus
-from anlin.edge.supervisor import Supervisor
+from anlin.edge.supervisor import NEAR_WAIT_S, Supervisor
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +55,11 @@ class Holding:
 class Devices:
     """Starts a driver for each device record, and stops those that are gone."""
 
-    def __init__(self, node: str, media: Path, bus: MqttBus, supervisor: Supervisor) -> None:
+    def __init__(
+        self, node: str, media: Path, bus: MqttBus, supervisor: Supervisor, clock: Clock
+    ) -> None:
         self._node = node
+        self._clock = clock
         self._media = media
         self._bus = bus
         self._supervisor = supervisor
@@ -128,11 +132,11 @@ class Devices:
         if driver.LINK == "mqtt":
             shared = self._bus.link(record.id)
             running = _Running(record, driver, shared, driver.serves())
-            self._supervisor.keep(record.id, lambda: driver.run(shared, self._emit))
+            self._supervisor.keep(record.id, lambda: driver.run(shared, self._emit), NEAR_WAIT_S)
         else:
-            own = LINKS[driver.LINK](record.id, settings)
+            own = LINKS[driver.LINK](record.id, settings, self._clock)
             running = _Running(record, driver, own, driver.serves())
-            self._supervisor.keep(record.id, lambda: self._run_own(running, own))
+            self._supervisor.keep(record.id, lambda: self._run_own(running, own), NEAR_WAIT_S)
         self._running[record.id] = running
 
     async def _run_own(self, running: _Running, link: OwnLink) -> None:

@@ -31,7 +31,7 @@ from anlin.edge.photos import fetch_photo
 from anlin.edge.pulse import Pulse
 from anlin.edge.replica import ReplicaError
 from anlin.edge.salvage import open_journal, open_replica
-from anlin.edge.supervisor import Supervisor
+from anlin.edge.supervisor import NEAR_WAIT_S, Supervisor
 from anlin.edge.tables import Tables
 from anlin.edge.uplink import REQUEST_TIMEOUT_S, Downstream, HubError, Outbox
 from anlin.wire.keys import SealError, unseal
@@ -42,6 +42,9 @@ TICK_S = 0.05
 """A forced door must be told within one poll of its contact."""
 
 WATCH_S = 5.0
+
+UPLINK = "uplink"
+"""Fact of the replica: whether the hub was told that it is lost, and not yet that it is back."""
 
 
 class Node:
@@ -61,7 +64,9 @@ class Node:
         self._pulse = Pulse(self._clock)
         self._supervisor = Supervisor()
         self._bus = MqttBus(broker, self._on_broker)
-        self._devices = Devices(identity.node, self._media, self._bus, self._supervisor)
+        self._devices = Devices(
+            identity.node, self._media, self._bus, self._supervisor, self._clock
+        )
         self._engine = Engine(
             self._replica,
             self._journal,
@@ -86,6 +91,7 @@ class Node:
         self._tables = Tables(lambda: self._replica.policy, self._devices, self._clock)
         self._models: dict[str, str] = {}
         self._is_resync = False
+        self._is_lost = self._replica.fact(UPLINK) == "lost"
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop, or until storage needs a new start; leave everything durable.
@@ -97,10 +103,10 @@ class Node:
         self._devices.follow(self._replica.policy.devices)
         self._open_secrets()
         self._supervisor.keep("tables", self._tables.run)
-        self._supervisor.keep("mqtt", self._bus.run)
+        self._supervisor.keep("mqtt", self._bus.run, NEAR_WAIT_S)
         self._supervisor.keep("outbox", self._outbox.run)
         self._supervisor.keep("down-stream", self._follow_hub)
-        self._supervisor.keep("ticks", self._tick)
+        self._supervisor.keep("ticks", self._tick, NEAR_WAIT_S)
         watch = asyncio.create_task(self._watch())
         log.info("ready", node=self._identity.node, rules_as_of=self._replica.policy.revision)
         try:
@@ -190,8 +196,12 @@ class Node:
         after = 0 if self._is_resync else self._replica.policy.revision
         try:
             await self._down.follow(after, self._engine.command, self._hear)
-        finally:
+        except asyncio.CancelledError:
+            raise  # we are stopping, and the hub is not lost
+        except Exception:
             self._set_online(False)
+            raise
+        self._set_online(False)
 
     def _hear(self, message: sync.Down) -> None:
         self._set_online(True)
@@ -267,10 +277,19 @@ class Node:
             await self._teach_camera(device, model, templates)
 
     def _set_online(self, is_online: bool) -> None:
-        if is_online != self._engine.is_online:
-            self._engine.is_online = is_online
-            kind = EventKind.UPLINK_BACK if is_online else EventKind.UPLINK_LOST
-            self._engine.note(kind, self._identity.node, {"unsent": self._unsent()})
+        if is_online == self._engine.is_online:
+            return
+        self._engine.is_online = is_online
+        if is_online and not self._is_lost:
+            return  # reached for the first time, or after an ordinary stop: nothing was lost
+        self._is_lost = not is_online
+        kind = EventKind.UPLINK_BACK if is_online else EventKind.UPLINK_LOST
+        self._engine.note(kind, self._identity.node, {"unsent": self._unsent()})
+        try:
+            fact = {UPLINK: "lost" if self._is_lost else "held"}
+            self._replica.set_facts(fact, is_durable=False)
+        except ReplicaError as error:
+            log.error("uplink_not_kept", error=str(error))
 
     def _unsent(self) -> int:
         return self._journal.seq - self._journal.acked

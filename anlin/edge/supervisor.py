@@ -13,6 +13,12 @@ log = structlog.get_logger(__name__)
 
 FIRST_WAIT_S = 0.3
 LONGEST_WAIT_S = 30.0
+"""For what is far away: a hub that is down has nothing to gain from being asked more often."""
+
+NEAR_WAIT_S = 5.0
+"""For what doors need: readers, boards, the broker, the timers. Somebody stands outside and tries
+again for some seconds, not for half a minute; and these are few, near, and cheap to try."""
+
 HEALTHY_AFTER_S = 60.0
 """A task that ran this long begins again with the first wait."""
 
@@ -28,10 +34,16 @@ class Supervisor:
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    def keep(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+        longest_wait_s: float = LONGEST_WAIT_S,
+    ) -> None:
         """Run work again whenever it returns or fails, until `drop`."""
         self.drop(name)
-        self._tasks[name] = asyncio.create_task(self._keep(name, work), name=name)
+        kept = self._keep(name, work, longest_wait_s)
+        self._tasks[name] = asyncio.create_task(kept, name=name)
 
     def until_done(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run work until it returns once without failing."""
@@ -57,7 +69,9 @@ class Supervisor:
                 task.cancel()
             _, tasks = await asyncio.wait(tasks, timeout=CANCEL_AGAIN_S)
 
-    async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    async def _keep(
+        self, name: str, work: Callable[[], Awaitable[None]], longest_wait_s: float
+    ) -> None:
         wait_s = FIRST_WAIT_S
         while True:
             started = time.monotonic()
@@ -70,4 +84,4 @@ class Supervisor:
                 wait_s = FIRST_WAIT_S
             # Spread out: a hundred edges must not knock on a restarted hub in one beat.
             await asyncio.sleep(wait_s * random.uniform(0.7, 1.3))  # noqa: S311
-            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+            wait_s = min(wait_s * 2, longest_wait_s)

@@ -15,6 +15,7 @@ from anlin.core.detection import GalleryAdd, GalleryTemplate
 from anlin.core.device import Acknowledge, Online, Read, Refused, Release, Report, Secure, Show
 from anlin.core.entities import Device, Template
 from anlin.drivers.base import LinkError
+from anlin.edge.clock import SteadyClock
 from anlin.edge.devices import Devices
 from anlin.edge.gallery import gallery, open_templates
 from anlin.edge.links.mqtt import MAX_WAITING, Broker, MqttBus
@@ -45,7 +46,7 @@ class Kit:
     def __init__(self, media: Path) -> None:
         self.bus = Bus()
         self.supervisor = Supervisor()
-        self.devices = Devices("node-1", media, self.bus, self.supervisor)
+        self.devices = Devices("node-1", media, self.bus, self.supervisor, SteadyClock())
         self.reports: list[Report] = []
         self.devices.listen(self.reports.append)
 

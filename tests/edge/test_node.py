@@ -405,6 +405,19 @@ async def test_hub_and_edge(site: Site) -> None:
         await _outbox_ends(site, hub)
 
 
+async def test_the_first_contact_and_an_ordinary_restart_are_no_coming_back(home: Path) -> None:
+    site = Site(home)
+    revision = cast.snapshot().upto
+    with running_hub() as hub:
+        for life in (1, 2):
+            edge = await site.edge(hub.address)
+            hub.send_down(Delta(revision + life - 1, revision + life))
+            await site.happened(EventKind.POLICY_APPLIED, life)
+            await edge.end(signal.SIGTERM)
+            hub.end_down()
+    assert site.events(EventKind.UPLINK_BACK, EventKind.UPLINK_LOST) == []
+
+
 async def _time_of(edge: Process, site: Site) -> Any:
     return (await site.happened(EventKind.NODE_STARTED))[-1].at
 

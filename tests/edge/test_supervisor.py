@@ -10,7 +10,7 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from anlin.edge import supervisor as module
-from anlin.edge.supervisor import Supervisor
+from anlin.edge.supervisor import NEAR_WAIT_S, Supervisor
 
 
 class Naps:
@@ -69,6 +69,15 @@ async def test_what_fails_comes_back_ever_more_patiently(
         "task": "outbox",
         "error": "OSError: hub unreachable",
     }
+
+
+async def test_what_a_door_needs_is_never_left_for_long(supervisor: Supervisor, naps: Naps) -> None:
+    async def fail() -> None:
+        raise OSError("the board does not answer")
+
+    supervisor.keep("board-1", fail, NEAR_WAIT_S)
+    await until(lambda: len(naps.waits) >= 7)
+    assert naps.waits[:7] == [0.3, 0.6, 1.2, 2.4, 4.8, 5.0, 5.0]
 
 
 async def test_a_task_that_was_healthy_begins_again_with_the_first_wait(

@@ -40,6 +40,7 @@ from anlin.drivers import _table
 from anlin.drivers import _uhppote_doors as doors_module
 from anlin.drivers.base import LinkError
 from anlin.drivers.uhppote import UhppoteBoard
+from anlin.edge.clock import Clock, SteadyClock
 from anlin.edge.links import uhppote as link_module
 from anlin.edge.links.uhppote import UhppoteLink
 from anlin.sim.uhppote_board import Board
@@ -139,9 +140,9 @@ async def site(board: Board | None = None, **more: Any) -> AsyncIterator[Site]:
 
 
 @asynccontextmanager
-async def connected(board: Board, **more: Any) -> AsyncIterator[Site]:
+async def connected(board: Board, clock: Clock | None = None, **more: Any) -> AsyncIterator[Site]:
     chosen = wiring(board, **more)
-    link = UhppoteLink("board-1", chosen)
+    link = UhppoteLink("board-1", chosen, clock)
     driver = UhppoteBoard(Device("board-1", "东门", "node-1", "uhppote", chosen))
     running = Site(board, link, driver)
     await link.open()
@@ -352,6 +353,16 @@ async def test_a_board_that_lost_its_memory_is_armed_again() -> None:
         assert any(rule.startswith("the board lost its memory") for rule in told)
         origins = [report.origin for report in running.of(Decided)]
         assert len(set(origins)) == 4
+
+
+async def test_a_board_keeps_the_edges_time_where_the_wall_clock_is_wrong() -> None:
+    # The machine's clock has lost its battery; the edge goes on from its last event.
+    clock = SteadyClock(datetime.now(UTC) + timedelta(hours=1))
+    async with Board(SERIAL) as board, connected(board, clock) as running:
+        ahead = timedelta(hours=1)
+        await running.until(lambda: abs(board.now() - shanghai() - ahead) < timedelta(seconds=3))
+        status = json.loads(await running.link.ask("get-status", b"{}"))
+        assert abs(status["drift_s"]) < 3
 
 
 def shanghai() -> datetime:

@@ -1,7 +1,8 @@
 """Ways to a device, by the name that a driver gives in `LINK`.
 
 "mqtt" is one connection that all devices share (`mqtt.MqttBus`). Every other kind is opened for
-one device and closed with it: a class that takes (device id, settings) and stands in `LINKS`.
+one device and closed with it: what makes it of (device id, settings, the edge's clock) stands in
+`LINKS`. A device that is told the time is told the edge's, by which its own times are judged.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
+from anlin.edge.clock import Clock
 from anlin.edge.links.http import HttpLink
 from anlin.edge.links.modbus import ModbusLink
 from anlin.edge.links.osdp import OsdpLink
@@ -36,10 +38,10 @@ class OwnLink(Protocol):
         ...
 
 
-LINKS: Mapping[str, Callable[[str, Mapping[str, Any]], OwnLink]] = {
+LINKS: Mapping[str, Callable[[str, Mapping[str, Any], Clock], OwnLink]] = {
     "http": HttpLink,
-    "modbus": ModbusLink,
+    "modbus": lambda device, settings, _: ModbusLink(device, settings),
     "uhppote": UhppoteLink,
-    "osdp": OsdpLink,
-    "worker": WorkerLink,
+    "osdp": lambda device, settings, _: OsdpLink(device, settings),
+    "worker": lambda device, settings, _: WorkerLink(device, settings),
 }

@@ -32,6 +32,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from anlin.drivers.base import LinkError
 from anlin.drivers.face_terminal import terminal_settings
+from anlin.edge.clock import Clock, SteadyClock
 
 log = structlog.get_logger(__name__)
 
@@ -125,9 +126,12 @@ class _Order:
 class HttpLink:
     """One terminal: its key, its open requests, its orders and tasks."""
 
-    def __init__(self, device: str, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, device: str, settings: Mapping[str, Any], clock: Clock | None = None
+    ) -> None:
         self.device = device
         self._settings = terminal_settings(device, settings)
+        self._clock = clock or SteadyClock()
         self._media = Path(str(settings.get("media", "media")))
         self._key = b""
         self._listener: Listener | None = None
@@ -153,7 +157,7 @@ class HttpLink:
         self._key = await asyncio.to_thread(_key, home / "terminals" / f"{self.device}.key")
         self._said = asyncio.Queue(MAX_WAITING)
         # Whole milliseconds, as terminals write them.
-        self._began = int(time.time() * 1000) / 1000
+        self._began = int(self._clock.now().timestamp() * 1000) / 1000
         self._heard_at = time.monotonic()
         self._is_online, self._known_state, self._wants_levels = None, b"", True
         given = self._settings
@@ -259,7 +263,7 @@ class HttpLink:
         if not hmac.compare_digest(wanted, request.signature):
             self._tell_wrong_key()
             raise _Refusal(401, "the signature does not hold")
-        now = time.time()
+        now = self._clock.now().timestamp()
         off_s = request.at - now
         if abs(off_s) > SKEW_S:
             raise _Refusal(401, f"the time is {off_s:.0f} s off", time=round(now, 3))
@@ -384,7 +388,10 @@ class HttpLink:
             if order.until > now
         ]
         self._orders.clear()
-        reply: dict[str, Any] = {"time": round(time.time(), 3), "orders": orders}
+        reply: dict[str, Any] = {
+            "time": round(self._clock.now().timestamp(), 3),
+            "orders": orders,
+        }
         if self._held is not None:
             reply["held"] = self._held
         if self._wants_levels:

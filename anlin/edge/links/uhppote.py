@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 from uhppoted import decode, encode
 
 from anlin.drivers.base import LinkError
+from anlin.edge.clock import Clock, SteadyClock
 
 POLL_S = 2.0
 MISSED_POLLS = 3
@@ -59,8 +60,11 @@ class UhppoteLink:
     must be yes. Times are the board's, in its zone; `drift_s` is how far its clock is from ours.
     """
 
-    def __init__(self, device: str, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, device: str, settings: Mapping[str, Any], clock: Clock | None = None
+    ) -> None:
         self._device = device
+        self._clock = clock or SteadyClock()
         self._serial = int(settings["serial"])
         self._peer = _address(str(settings["address"]))
         self._bind = str(settings.get("bind", ""))
@@ -171,7 +175,7 @@ class UhppoteLink:
     def _own(self, name: str) -> dict[str, Any]:
         """Add what only the link knows: the time at this moment, and where hints should go."""
         if name == "set-time":
-            return {"time": datetime.now(self._zone)}
+            return {"time": self._now()}
         if name == "set-listener" and self._listener is not None:
             host, port = self._listener.get_extra_info("sockname")
             return {"host": host, "port": port}
@@ -182,7 +186,11 @@ class UhppoteLink:
         if status.system_date is None or status.system_time is None:
             return None
         board = datetime.combine(status.system_date, status.system_time, self._zone)
-        return round((board - datetime.now(self._zone)).total_seconds(), 1)
+        return round((board - self._now()).total_seconds(), 1)
+
+    def _now(self) -> datetime:
+        """Give the edge's time, not the wall clock's: the board's times are compared with it."""
+        return self._clock.now().astimezone(self._zone)
 
     async def _by_udp(self, packet: bytes) -> bytes:
         loop = asyncio.get_running_loop()
