@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "anlin.hub.explain",
     "anlin.hub.console",
     "anlin.hub.setup",
+    "anlin.hub.vehicles",
     "anlin.hub.watch",
     "anlin.hub.join",
     "anlin.hub.office",

@@ -52,11 +52,20 @@ def add_plate(
     Raises:
         RuleError: no plate is written so (the text says which rule), or it is taken.
     """
-    try:
-        key = plate.parse(text).text
-    except plate.PlateError as error:
-        raise RuleError(str(error), "plate") from error
+    key = parse_plate(text).text
     return _add(holder, Method.PLATE, key, by, valid_until)
+
+
+def parse_plate(text: str) -> plate.Plate:
+    """Read a plate as a person typed it.
+
+    Raises:
+        RuleError: what `core.plate` says against it, translated.
+    """
+    try:
+        return plate.parse(text)
+    except plate.PlateError as error:
+        raise RuleError(_plate_rule(error), "plate") from None
 
 
 def add_phone(holder: Holder, by: Actor) -> Credential:
@@ -112,6 +121,52 @@ def forget_faces(holder: Holder, credentials: Iterable[Credential], by: Actor) -
         publish(holder.community, template=ids)
 
 
+def replace_card(
+    old: Credential, number: str, by: Actor, *, method: Method = Method.CARD
+) -> Credential:
+    """Give a new card for one that was lost or broken, which is taken back for ever.
+
+    Done twice with the same number it is done once.
+
+    Raises:
+        RuleError: what is replaced is no card, or `add_card` refuses the new one.
+    """
+    if old.method not in (Method.CARD, Method.SECURE_CARD):
+        raise RuleError(_("Only a card is replaced by a card."), "number")
+    with transaction.atomic():
+        new = add_card(old.holder, number, by, method=method, valid_until=old.valid_until)
+        if new.pk == old.pk:
+            raise RuleError(
+                _("This is the card that is to be replaced. Hold another one to the reader."),
+                "number",
+            )
+        old.refresh_from_db()
+        if old.status != Status.REVOKED.value:
+            revoke_credential(old, by)
+    return new
+
+
+def _plate_rule(error: plate.PlateError) -> str:
+    """Say in the reader's language which rule of the grammar a plate breaks."""
+    rule = error.rule
+    if rule == "is empty":
+        return _("Type the plate, beginning with its province.")
+    if "I and O" in rule:
+        hint = rule.partition("did you mean ")[2].rstrip("?")
+        if hint:
+            return _("The letters I and O are not issued; did you mean %(plate)s?") % {
+                "plate": hint
+            }
+        return _("The letters I and O are not issued; look for 1 and 0.")
+    if "province" in rule:
+        return _("A plate begins with the character of its province, such as 京.")
+    if "plates have 7" in rule:
+        return _("A plate has 7 characters, one of a new-energy car 8; count again.")
+    if "too long" in rule:
+        return _("This is too long for a plate.")
+    return _("No kind of plate is written so; compare it with the car.")
+
+
 def _add(
     holder: Holder, method: Method, key: str, by: Actor, valid_until: datetime | None
 ) -> Credential:
@@ -120,6 +175,9 @@ def _add(
     with transaction.atomic():
         taken = same.exclude(status=Status.REVOKED.value).select_related("holder").first()
         if taken is not None:
+            if taken.holder_id == holder.pk and taken.status == Status.ACTIVE.value:
+                # A form posted twice; what was asked for is so already.
+                return taken
             raise RuleError(
                 _("%(key)s is already held by %(name)s (%(status)s); revoke it there first.")
                 % {"key": key, "name": taken.holder.name, "status": taken.status},

@@ -38,6 +38,7 @@ from anlin.hub.people.models import (
     Unit,
     in_force,
 )
+from anlin.hub.vehicles import services as vehicles
 from anlin.wire import keys
 
 
@@ -183,6 +184,7 @@ def move_out(holder: Holder, by: Actor, *, at: datetime | None = None) -> None:
                 residency.delete()
             else:
                 end_residency(residency, by, ends_at=ends_at)
+        vehicles.end_all(holder, by)
         revoke_all(holder, by)
         _set_status(holder, HolderStatus.LEFT, by, "move out")
 
