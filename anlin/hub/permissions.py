@@ -15,6 +15,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -27,6 +28,7 @@ from anlin.hub.people.models import (
     Role,
     StaffProfile,
     Unit,
+    in_force,
 )
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -94,7 +96,7 @@ class ResidentRequest(HttpRequest):
 def resident(view: View) -> View:
     """Let only a resident who lives here now reach a view; it finds them in `request.holder`.
 
-    Nobody signed in: the residents' log-in. Suspended or moved out: 403.
+    Nobody signed in: the residents' log-in. Suspended, moved out, or with no home now: 403.
     """
 
     @wraps(view)
@@ -102,15 +104,22 @@ def resident(view: View) -> View:
         profile = resident_of(request.user)
         if profile is None:
             return redirect_to_login(request.get_full_path(), RESIDENT_LOGIN)
-        if profile.holder.status != HolderStatus.ACTIVE:
-            text = _("This log-in has ended; ask the property office.")
-            return HttpResponse(text, status=403, content_type="text/plain; charset=utf-8")
+        if not may_sign_in(profile.holder):
+            return render(request, "resident/ended.html", status=403)
         own = cast(ResidentRequest, request)
         own.resident, own.holder = profile, profile.holder
         return cast(HttpResponseBase, view(request, *args, **kwargs))
 
     called.for_residents = True  # type: ignore[attr-defined]
     return cast(View, called)
+
+
+def may_sign_in(holder: Holder) -> bool:
+    """Say whether a holder is active and lives in a home now."""
+    return (
+        holder.status == HolderStatus.ACTIVE
+        and holder.residencies.filter(in_force(timezone.now())).exists()
+    )
 
 
 def resident_of(user: AbstractBaseUser | AnonymousUser) -> ResidentProfile | None:

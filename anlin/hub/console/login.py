@@ -8,14 +8,19 @@ from typing import Any
 from django import forms
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
-from django.core.cache import cache
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+
+from anlin.hub.accounts import limits
+from anlin.hub.accounts.limits import Limit
 
 TRIES = 5
 """Wrong passwords in a row before a wait (GB 50396-2007 5.1.2: alarm after at most 5)."""
 WAIT = timedelta(minutes=5)
-TRIES_OF_ADDRESS = 50
+OF_NAME_HERE = Limit("log-in name here", TRIES, WAIT)
+OF_NAME = Limit("log-in name", 30, timedelta(hours=1))
+"""One name from many addresses: a guess of thirty an hour finds no password of twelve signs."""
+OF_ADDRESS = Limit("log-in address", 50, WAIT)
 """All names together from one address: a whole guard room behind one router is fewer."""
 
 NAME_CHARS = 150
@@ -52,17 +57,18 @@ class LoginForm(forms.Form):
         if self.errors or given is None:
             return given
         name = str(given["username"])
-        address = str(self.request.META.get("REMOTE_ADDR", ""))
-        counters = {f"login:{address}:{name}": TRIES, f"login:{address}": TRIES_OF_ADDRESS}
-        if any(cache.get(_safe(key), 0) >= most for key, most in counters.items()):
+        here = f"{limits.address_of(self.request)} {name}"
+        # Counted before it is checked: a hundred tries at once are a hundred, not one.
+        allowed = (
+            limits.take_of_address(OF_ADDRESS, self.request),
+            limits.take(OF_NAME_HERE, here),
+            limits.take(OF_NAME, name),
+        )
+        if not all(allowed):
             raise forms.ValidationError(
                 _("Too many wrong tries. Wait %(minutes)d minutes, then try again."),
                 params={"minutes": WAIT.seconds // 60},
             )
-        # Counted before it is checked: a hundred tries at once are a hundred, not one.
-        for key in counters:
-            cache.add(_safe(key), 0, timeout=int(WAIT.total_seconds()))
-            cache.incr(_safe(key))
         user = authenticate(self.request, username=name, password=given["password"])
         if user is None:
             raise forms.ValidationError(_("The name or the password is wrong."))
@@ -70,12 +76,7 @@ class LoginForm(forms.Form):
             raise forms.ValidationError(
                 _("This account has no role in any community. Ask the property manager.")
             )
-        for key in counters:
-            cache.delete(_safe(key))
+        limits.forget(OF_NAME_HERE, here)
+        limits.forget(OF_NAME, name)
         self.user = user
         return given
-
-
-def _safe(key: str) -> str:
-    """Give a cache key that any typed name may be part of."""
-    return key.encode().hex()[:230]

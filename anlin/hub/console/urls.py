@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from anlin.hub.accounts import enter
 from anlin.hub.console import views
 
 app_name = "console"
@@ -11,7 +12,7 @@ urlpatterns = [
     path("console/state", views.state, name="state"),
     path("events/<int:position>", views.event, name="event"),
     path("more", views.more, name="more"),
-    path("login", views.login, name="login"),
+    path("login", enter.login, name="login"),
     path("logout", views.logout, name="logout"),
     path("language", views.language, name="language"),
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.contrib.auth import login as sign_in
 from django.contrib.auth import logout as sign_out
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -14,8 +13,7 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import check_for_language
 from django.utils.translation import gettext as _
-from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from anlin.core.entities import Method
 from anlin.core.event import EventKind
@@ -24,14 +22,12 @@ from anlin.hub.audit.log import Actor, viewed
 from anlin.hub.console import feed, words
 from anlin.hub.console.board import board, plan
 from anlin.hub.console.facts import facts
-from anlin.hub.console.login import LoginForm
 from anlin.hub.console.pages import DESK, page
 from anlin.hub.events.models import Event
 from anlin.hub.events.secrecy import told_to
 from anlin.hub.explain.saw import LIVENESS
 from anlin.hub.explain.services import explained
-from anlin.hub.people.models import Community
-from anlin.hub.permissions import EVERYONE, StaffRequest, public, staff_of
+from anlin.hub.permissions import EVERYONE, StaffRequest, public
 from anlin.hub.state.attention import ONCE
 from anlin.hub.state.models import Noticed
 
@@ -123,25 +119,6 @@ def more(request: StaffRequest) -> HttpResponse:
     return render(request, "console/more.html", {"entries": entries})
 
 
-@public("the log-in itself")
-@sensitive_post_parameters("password")
-@require_http_methods(["GET", "POST"])
-def login(request: HttpRequest) -> HttpResponse:
-    onward = request.POST.get("next") or request.GET.get("next") or "/"
-    if not url_has_allowed_host_and_scheme(onward, {request.get_host()}, request.is_secure()):
-        onward = "/"
-    if request.method == "GET" and staff_of(request.user) is not None:
-        return redirect(onward)
-    if request.method == "GET" and not Community.objects.exists():
-        return redirect("setup:first")
-    form = LoginForm(request, request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
-        sign_in(request, form.user)
-        return redirect(onward)
-    status = 200 if not form.is_bound else 422
-    return render(request, "console/login.html", {"form": form, "next": onward}, status=status)
-
-
 @public("whoever is signed out already may press it again")
 @require_POST
 def logout(request: HttpRequest) -> HttpResponse:
@@ -212,7 +189,7 @@ def _board(request: StaffRequest) -> dict[str, object]:
     return {
         "board": whole,
         "plan": plan(whole.portals),
-        "counts": feed.counts_today(community, now),
+        "counts": feed.counts_today(community, now, request.staff.role),
     }
 
 
