@@ -14,7 +14,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from anlin.core.event import Event
-from anlin.core.replay import NoDecision
+from anlin.core.replay import NoDecision, is_decision
+from anlin.edge.alarms import Account, account
 from anlin.edge.records import Break, Records, RecordsError
 
 app = typer.Typer()
@@ -78,11 +79,14 @@ def explain(
     replica: ReplicaFile = None,
     node: NodeName = "",
 ) -> None:
-    """Say why a decision fell: each check in order, and what it saw."""
+    """Say why a decision fell, check by check; or what raised an alarm, and what ended it."""
     console = Console()
     with _records(journal, replica, node) as records:
         try:
             recorded = records.event(event)
+            if not is_decision(recorded):
+                _tell(console, recorded, account(records, recorded))
+                return
             found = records.again(recorded)
         except (NoDecision, RecordsError) as error:
             typer.secho(str(error), fg="red", err=True)
@@ -105,6 +109,40 @@ def explain(
     if found.difference:
         typer.secho(f"this is a defect: {found.difference}", fg="red", err=True)
         raise typer.Exit(1)
+
+
+def _tell(console: Console, event: Event, told: Account) -> None:
+    """Print what is known of an alarm, or of any other event that is no decision."""
+    console.print(
+        f"{event.at.isoformat()}  [bold]{event.kind}[/bold] of {escape(event.subject)}  "
+        f"(rules as of {event.revision})"
+    )
+    rows = Table("what", "told", show_header=False)
+    if told.rule:
+        rows.add_row("raised because", told.rule)
+        if told.began is not None:
+            rows.add_row("began with", _named(told.began))
+        rows.add_row("since", told.since.isoformat())
+    for name, value in told.settings.items():
+        rows.add_row(f"setting {name}", f"{value}")
+    if told.missing:
+        rows.add_row("settings", escape(told.missing))
+    for name, value in event.data.items():
+        rows.add_row(f"recorded {escape(name)}", escape(str(value)))
+    if told.ended is not None:
+        lasted_s = (told.ended.at - told.since).total_seconds()
+        rows.add_row("ended by", f"{_named(told.ended)}, after {lasted_s:.1f} s")
+    elif told.can_end:
+        rows.add_row("ended by", "nothing yet in this journal")
+    elif told.rule:
+        rows.add_row("ended by", "nothing: a person takes note of it")
+    console.print(rows)
+
+
+def _named(event: Event) -> str:
+    by = event.data.get("by")
+    who = f" by {escape(str(by))}" if by else ""
+    return f"event {event.seq} {event.kind}{who} at {event.at.isoformat()}"
 
 
 _MARK = {"passed": "[green]passed[/green]", "not_reached": "[dim]not reached[/dim]"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,14 @@ from anlin.edge.journal import Place
 
 REPLICA = "replica.sqlite3"
 """Lies beside a node's journal."""
+
+
+_BEFORE = """
+    SELECT seq, boot, at, kind, subject, data, revision, hash FROM event
+    WHERE seq < ? AND kind IN (SELECT value FROM json_each(?)) AND (subject = ? OR kind = ?)
+    ORDER BY seq DESC
+"""
+_AFTER = _BEFORE.replace("seq < ?", "seq > ?").replace("DESC", "ASC")
 
 
 class RecordsError(OSError):
@@ -101,6 +109,21 @@ class Records:
                 return event
             break
         raise RecordsError(f"{self.path}: has no event {seq}")
+
+    def near(
+        self, event: Event, kinds: Collection[EventKind], *, is_before: bool
+    ) -> Iterator[Event]:
+        """Give the events of some kinds with an event's subject, from the nearest on.
+
+        A start of the node is its own subject, and belongs to whatever comes after it.
+        """
+        wanted = json.dumps([kind.value for kind in kinds])
+        rows = self._db.execute(
+            _BEFORE if is_before else _AFTER,
+            (event.seq, wanted, event.subject, EventKind.NODE_STARTED.value),
+        )
+        for row in rows:
+            yield self._event(row, "")
 
     def breaks(self) -> Iterator[Break | Event]:
         """Walk the whole chain: each event that holds, and each place where it does not.

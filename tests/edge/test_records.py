@@ -11,9 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from anlin.core.access import Evidence, Liveness, Reason
-from anlin.core.device import Loop, Read
+from anlin.core.device import Loop, Read, Tampered
 from anlin.core.entities import Method, Status
 from anlin.core.event import Event
+from anlin.core.event import EventKind as Kind
+from anlin.core.sync import CommandKind
 from anlin.edge.cli import app
 from anlin.edge.records import Break, Records, RecordsError
 from anlin.testing import cast
@@ -139,6 +141,61 @@ async def test_explain_prints_the_table_of_checks(site: Site) -> None:
     result = runner.invoke(app, ["explain", "99", "--journal", path])
     assert result.exit_code == 1
     assert "has no event 99" in result.output
+
+
+def explained(site: Site, seq: int) -> str:
+    path = str(site.home / "journal.sqlite3")
+    result = runner.invoke(app, ["explain", str(seq), "--journal", path], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+async def test_explain_tells_of_a_door_held_open_by_which_timer_and_until_when(
+    site: Site,
+) -> None:
+    await site.take(site.contact("closed"), site.card(), site.contact("open"))
+    await site.tick(30)
+    (held,) = site.events(Kind.DOOR_HELD)
+    (taken,) = site.events(Kind.ACCESS_TAKEN)
+    said = explained(site, held.seq)
+    assert "the leaf stood open for held_open_s" in said
+    assert "setting held_open_s" in said
+    assert "30" in said
+    assert f"event {taken.seq} access_taken" in said, "since somebody went through"
+    assert "nothing yet in this journal" in said
+    site.clock.advance(5)
+    await site.take(site.contact("closed"))
+    (cleared,) = site.events(Kind.DOOR_HELD_CLEARED)
+    said = explained(site, held.seq)
+    assert f"event {cleared.seq} door_held_cleared" in said
+    assert "after 35.0 s" in said
+
+
+async def test_explain_tells_of_a_forced_door_that_a_restart_found_closed(site: Site) -> None:
+    await site.take(site.contact("closed"), site.contact("open"))
+    await site.tick(0.1)
+    await site.restart()
+    await site.take(site.contact("closed"))
+    (forced,) = site.events(Kind.DOOR_FORCED)
+    said = explained(site, forced.seq)
+    assert "nothing had released the portal" in said
+    assert "setting debounce_s" in said
+    assert f"event {site.events(Kind.PORTAL_FOUND)[-1].seq} portal_found" in said
+
+
+async def test_explain_tells_two_parts_of_a_device_apart(site: Site) -> None:
+    for part, is_active in (("door 1", True), ("door 2", True), ("door 2", False)):
+        await site.take(Tampered("gate-1", is_active, site.origin(), part))
+    first, second, cleared = site.events()
+    assert "nothing yet in this journal" in explained(site, first.seq)
+    assert f"event {cleared.seq} tamper_cleared" in explained(site, second.seq)
+
+
+async def test_explain_tells_what_any_other_event_records(site: Site) -> None:
+    await site.obey(CommandKind.RELEASE, "gate")
+    said = explained(site, 1)
+    assert "command_done" in said
+    assert "guo" in said
 
 
 @pytest.mark.parametrize("command", ["verify", "replay"])
