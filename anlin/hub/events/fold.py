@@ -19,6 +19,7 @@ from anlin.hub.access.passes import note_pass_use
 from anlin.hub.devices.models import Command, Device, DeviceState, Folded, Node, Outcome
 from anlin.hub.events.models import Event
 from anlin.hub.state import fold as state
+from anlin.hub.visits import fold as visits
 
 _STEP_EVENTS = 1000
 
@@ -47,6 +48,7 @@ def _step() -> int:
         _fold_devices([event for event in events if event.kind in _DEVICE_KINDS])
         _fold_commands([event for event in events if event.kind in _COMMAND_KINDS])
         state.apply(events)
+        visits.apply(events)
         for event in events:
             _fold_rest(event)
         count, cursor.position = upto - cursor.position, upto

@@ -17,7 +17,6 @@ from anlin.hub.people.models import Community, Unit
 from anlin.hub.visits.models import Kind, VisitRules
 from anlin.hub.visits.services import Wish
 
-
 _FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"]
 _TEMPERATURE = (34.0, 43.0)
 """Of a living person, in degrees Celsius; anything else is a slip of the finger."""
