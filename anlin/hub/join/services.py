@@ -134,6 +134,11 @@ def waiting_for_owner(holder: Holder) -> QuerySet[Application]:
     )
 
 
+def is_asked(application: Application, holder: Holder) -> bool:
+    """Say whether a resident owns the home that a request is about, answered or not."""
+    return owners_of(application.unit, timezone.now()).filter(pk=holder.pk).exists()
+
+
 def owner_answers(
     application: Application, owner: Holder, by: Actor, *, is_agreed: bool, reason: str = ""
 ) -> None:
@@ -173,7 +178,13 @@ def approve(application: Application, by: Actor, *, proof: Proof, proof_number: 
         holder = _person(fresh, by)
         _give_home(fresh, holder, by, proof, proof_number)
         if fresh.wants_face:
-            people.give_consent(holder, Purpose.FACE, by, given_by=fresh.guardian or fresh.name)
+            people.give_consent(
+                holder,
+                Purpose.FACE,
+                by,
+                given_by=fresh.guardian or fresh.name,
+                relation=fresh.relation,
+            )
         with changing(by, fresh.community, fresh, "approve"):
             fresh.holder = holder
             fresh.stage = Stage.APPROVED
