@@ -91,6 +91,17 @@ def household(units: Iterable[Unit], at: datetime) -> QuerySet[Residency]:
     return rows.select_related("holder__identity", "unit").order_by("unit_id", "holder__created_at")
 
 
+def private_units(home: Home) -> tuple[Unit, ...]:
+    """Give the homes whose comings, goings and guests this resident may read.
+
+    A home that is let is its tenants': the owner reads neither who came there nor who visits.
+    """
+    tenants = household(home.units, home.at).filter(kind=ResidencyKind.TENANT)
+    let = set(tenants.values_list("unit_id", flat=True))
+    mine = {row.unit_id for row in home.residencies if row.kind == ResidencyKind.TENANT}
+    return tuple(unit for unit in home.units if unit.pk not in let or unit.pk in mine)
+
+
 def member(home: Home, holder_id: str) -> Residency:
     """Give somebody of this resident's own household.
 

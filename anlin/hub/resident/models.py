@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from anlin.hub.access.models import AccessPoint
 from anlin.hub.devices.models import Command
 from anlin.hub.ids import IdField
-from anlin.hub.people.models import Holder, Unit
+from anlin.hub.people.models import Community, Holder, ResidencyKind, Unit
+from anlin.hub.vault import ClosedTextField
 
 
 class Opening(models.Model):
@@ -43,3 +45,95 @@ class RemoteLeave(models.Model):
 
     def __str__(self) -> str:
         return self.child_id
+
+
+class AskKind(models.TextChoices):
+    ADD = "add", _("Add somebody")
+    REMOVE = "remove", _("Somebody no longer lives here")
+
+
+class AskState(models.TextChoices):
+    WAITING = "waiting", _("Waits for the property office")
+    ACCEPTED = "accepted", _("Done")
+    REFUSED = "refused", _("Refused")
+    CANCELLED = "cancelled", _("Taken back")
+
+
+class HouseholdAsk(models.Model):
+    """What a home asks of the property office about who lives there, and the answer."""
+
+    id = IdField("ha")
+    community = models.ForeignKey(Community, models.CASCADE, related_name="household_asks")
+    unit = models.ForeignKey(Unit, models.CASCADE, related_name="household_asks")
+    kind = models.CharField(max_length=6, choices=AskKind.choices)
+    asked_by = models.ForeignKey(Holder, models.CASCADE, related_name="household_asks")
+    asked_at = models.DateTimeField()
+    said = models.CharField(max_length=200, blank=True)
+    sent_id = models.CharField(max_length=32, unique=True)
+    """Of the form that made it: a form posted twice asks once."""
+
+    name = models.CharField(max_length=60, blank=True)
+    phone = ClosedTextField(blank=True, default="")
+    residency = models.CharField(max_length=10, choices=ResidencyKind.choices, blank=True)
+    last_day = models.DateField(null=True, blank=True)
+    """Of a lease."""
+
+    holder = models.ForeignKey(
+        Holder, models.SET_NULL, null=True, blank=True, related_name="household_asks_about"
+    )
+    """Who is to be removed, or who was added."""
+    state = models.CharField(max_length=10, choices=AskState.choices, default=AskState.WAITING)
+    decided_by = models.CharField(max_length=150, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    answer = models.CharField(max_length=200, blank=True)
+
+    NOT_AUDITED = frozenset({"phone", "sent_id"})
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["unit", "-asked_at"], name="household_ask_by_home"),
+            models.Index(
+                fields=["community", "asked_at"],
+                condition=models.Q(state="waiting"),
+                name="household_ask_waiting",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.state}"
+
+
+class CareContact(models.Model):
+    """Whom to call when something happens in a home and nobody there answers."""
+
+    id = IdField("cc")
+    unit = models.ForeignKey(Unit, models.CASCADE, related_name="care_contacts")
+    name = models.CharField(max_length=60)
+    relation = models.CharField(max_length=30, blank=True)
+    phone = ClosedTextField()
+    added_by = models.ForeignKey(Holder, models.SET_NULL, null=True, related_name="+")
+    added_at = models.DateTimeField()
+    sent_id = models.CharField(max_length=32, unique=True)
+
+    NOT_AUDITED = frozenset({"phone", "sent_id"})
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class HelpLine(models.Model):
+    """A number that residents may call: the gate, the property office, the repair service."""
+
+    id = IdField("hl")
+    community = models.ForeignKey(Community, models.CASCADE, related_name="help_lines")
+    name = models.CharField(max_length=60)
+    phone = models.CharField(max_length=30)
+    hours = models.CharField(max_length=60, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["community", "name"], name="one_help_line_by_name")
+        ]
+
+    def __str__(self) -> str:
+        return self.name

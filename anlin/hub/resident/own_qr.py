@@ -1,4 +1,4 @@
-"""A resident's own QR: a short signed pass for their phone, checked at the gate without a network."""
+"""A resident's own QR: a short signed pass, checked at the gate without a network."""
 
 from __future__ import annotations
 

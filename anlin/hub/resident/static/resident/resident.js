@@ -43,3 +43,9 @@ if (confirmation) {
   }, 1000);
   confirmation.form.addEventListener("submit", () => clearInterval(ticking));
 }
+
+const share = document.querySelector("button[data-share]");
+if (share && navigator.share) {
+  share.hidden = false;
+  share.addEventListener("click", () => navigator.share({ url: share.dataset.share }).catch(() => {}));
+}

@@ -1,0 +1,276 @@
+"""Who lives in a home: its owner asks, the property office answers, in a transaction each."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from anlin.core.entities import HolderKind
+from anlin.hub.audit.log import Actor, changing, created, deleted
+from anlin.hub.errors import RuleError
+from anlin.hub.people import services as people
+from anlin.hub.people.models import (
+    Community,
+    Holder,
+    HolderStatus,
+    Proof,
+    Residency,
+    ResidencyKind,
+    StaffProfile,
+    Unit,
+    in_force,
+)
+from anlin.hub.permissions import units_in_scope
+from anlin.hub.resident.homes import Home, is_child, member, refuse_unless_owner
+from anlin.hub.resident.models import AskKind, AskState, HouseholdAsk, RemoteLeave
+
+MOST_WAITING = 10
+"""Of one home at a time; a family is smaller, and an office has other homes."""
+LONGEST_LEASE = timedelta(days=20 * 366)
+"""No lease runs longer than twenty years (Civil Code art. 705)."""
+
+
+def ask_to_add(
+    home: Home,
+    unit: Unit,
+    by: Actor,
+    *,
+    name: str,
+    residency: ResidencyKind,
+    sent_id: str,
+    phone: str = "",
+    last_day: date | None = None,
+    said: str = "",
+) -> HouseholdAsk:
+    """Ask the office to add family or a tenant; the same form again gives the same ask.
+
+    Raises:
+        RuleError: not by an owner, a lease without an end, or one that is over.
+    """
+    refuse_unless_owner(home, unit)
+    if residency == ResidencyKind.OWNER:
+        raise RuleError(
+            _("The property office adds owners, by the certificate of ownership."), "residency"
+        )
+    if residency == ResidencyKind.TENANT:
+        _refuse_lease(home, last_day)
+    return _ask(
+        home,
+        unit,
+        by,
+        sent_id,
+        kind=AskKind.ADD,
+        name=name.strip(),
+        phone=phone.strip(),
+        residency=residency,
+        last_day=last_day if residency == ResidencyKind.TENANT else None,
+        said=said.strip(),
+    )
+
+
+def ask_to_remove(
+    home: Home, holder_id: str, by: Actor, *, sent_id: str, said: str = ""
+) -> HouseholdAsk:
+    """Ask the office to end somebody's living here. Nobody is locked out of their home by a tap.
+
+    Raises:
+        RuleError: not by an owner, or the owner is to be removed.
+    """
+    theirs = member(home, holder_id)
+    if theirs.holder_id != home.holder.pk:
+        refuse_unless_owner(home, theirs.unit)
+    if theirs.kind == ResidencyKind.OWNER:
+        raise RuleError(_("An owner is removed at the property office, when the home is sold."))
+    waiting = theirs.unit.household_asks.filter(
+        kind=AskKind.REMOVE, holder=theirs.holder, state=AskState.WAITING
+    ).first()
+    if waiting is not None:
+        return waiting
+    return _ask(
+        home,
+        theirs.unit,
+        by,
+        sent_id,
+        kind=AskKind.REMOVE,
+        holder=theirs.holder,
+        name=theirs.holder.name,
+        residency=theirs.kind,
+        said=said.strip(),
+    )
+
+
+def take_back(home: Home, ask_id: str, by: Actor) -> None:
+    """Take back an ask that the office has not answered; one that it has stays as it is."""
+    ask = HouseholdAsk.objects.filter(pk=ask_id, unit__in=[unit.pk for unit in home.units]).first()
+    if ask is None or (ask.asked_by_id != home.holder.pk and not home.owns(ask.unit)):
+        raise RuleError(_("This request is not yours."))
+    _settle(ask, AskState.CANCELLED, by, "")
+
+
+def asks_of(home: Home) -> QuerySet[HouseholdAsk]:
+    """List what a resident may read of their home's asks: an owner all, another one their own."""
+    owned = [unit.pk for unit in home.units if home.owns(unit)]
+    rows = HouseholdAsk.objects.filter(unit__in=[unit.pk for unit in home.units])
+    if len(owned) < len(home.units):
+        rows = rows.filter(unit__in=owned) | rows.filter(asked_by=home.holder)
+    return rows.select_related("unit").order_by("-asked_at")
+
+
+def waiting_for(staff: StaffProfile) -> QuerySet[HouseholdAsk]:
+    """List what waits for this member of staff, the oldest first."""
+    rows = HouseholdAsk.objects.filter(
+        community=staff.community, state=AskState.WAITING, unit__in=units_in_scope(staff)
+    )
+    return rows.select_related("unit__building", "asked_by", "holder").order_by("asked_at")
+
+
+def accept(ask: HouseholdAsk, by: Actor) -> Holder | None:
+    """Do what a home asked for; give who was added.
+
+    Raises:
+        RuleError: answered already, or it can't be done any more.
+    """
+    with transaction.atomic():
+        if not _settle(ask, AskState.ACCEPTED, by, ""):
+            raise RuleError(_("This request was answered already."))
+        if ask.kind == AskKind.REMOVE:
+            _remove(ask, by)
+            return None
+        holder = _add(ask, by)
+        HouseholdAsk.objects.filter(pk=ask.pk).update(holder=holder)
+    return holder
+
+
+def refuse(ask: HouseholdAsk, answer: str, by: Actor) -> None:
+    """Refuse what a home asked for, with the reason that it reads.
+
+    Raises:
+        RuleError: no reason, or answered already.
+    """
+    if not answer.strip():
+        raise RuleError(_("Say why; the owner reads it."), "answer")
+    if not _settle(ask, AskState.REFUSED, by, answer.strip()[:200]):
+        raise RuleError(_("This request was answered already."))
+
+
+def allow_remote(home: Home, holder_id: str, is_allowed: bool, by: Actor) -> None:
+    """Let a child of the home open doors from a phone, or no longer.
+
+    Raises:
+        RuleError: not by an owner, or not a child.
+    """
+    theirs = member(home, holder_id)
+    refuse_unless_owner(home, theirs.unit)
+    if not is_child(theirs.holder, timezone.localtime(home.at).date()):
+        raise RuleError(_("Only a child under 14 needs the owner's leave for this."))
+    community = home.holder.community
+    with transaction.atomic():
+        standing = RemoteLeave.objects.filter(child=theirs.holder).first()
+        if is_allowed and standing is None:
+            leave = RemoteLeave.objects.create(
+                child=theirs.holder, unit=theirs.unit, given_by=home.holder, given_at=home.at
+            )
+            created(by, community, leave, action="allow remote opening")
+        elif not is_allowed and standing is not None:
+            deleted(by, community, standing, action="forbid remote opening")
+            standing.delete()
+
+
+def end_of_day(day: date, community: Community) -> datetime:
+    """Give the moment at which a day is over where the community is."""
+    return datetime.combine(day + timedelta(days=1), time(), ZoneInfo(community.zone))
+
+
+def _refuse_lease(home: Home, last_day: date | None) -> None:
+    today = timezone.localtime(home.at).date()
+    if last_day is None:
+        raise RuleError(_("Say the last day of the lease; every right ends with it."), "last_day")
+    if last_day < today:
+        raise RuleError(_("This lease is over already."), "last_day")
+    if last_day > today + LONGEST_LEASE:
+        raise RuleError(_("No lease runs for more than twenty years."), "last_day")
+
+
+def _ask(home: Home, unit: Unit, by: Actor, sent_id: str, **fields: object) -> HouseholdAsk:
+    community = home.holder.community
+    if not sent_id:
+        raise RuleError(_("Open the form once more."))
+    done = HouseholdAsk.objects.filter(sent_id=sent_id, asked_by=home.holder).first()
+    if done is not None:
+        return done
+    if unit.household_asks.filter(state=AskState.WAITING).count() >= MOST_WAITING:
+        raise RuleError(
+            _("Many requests of your home wait already; the office answers them first.")
+        )
+    try:
+        with transaction.atomic():
+            ask = HouseholdAsk.objects.create(
+                community=community,
+                unit=unit,
+                asked_by=home.holder,
+                asked_at=timezone.now(),
+                sent_id=sent_id,
+                **fields,
+            )
+            created(by, community, ask, action=f"ask to {fields['kind']}")
+    except IntegrityError:
+        # The other of two presses was faster; somebody else's id is no way into their ask.
+        return HouseholdAsk.objects.get(sent_id=sent_id, asked_by=home.holder)
+    return ask
+
+
+def _settle(ask: HouseholdAsk, state: AskState, by: Actor, answer: str) -> bool:
+    with transaction.atomic():
+        fresh = HouseholdAsk.objects.select_for_update().filter(pk=ask.pk).first()
+        if fresh is None or fresh.state != AskState.WAITING:
+            return False
+        with changing(by, fresh.community, fresh, f"household ask {state.value}"):
+            fresh.state, fresh.answer = state, answer
+            fresh.decided_by, fresh.decided_at = by.name, timezone.now()
+    return True
+
+
+def _add(ask: HouseholdAsk, by: Actor) -> Holder:
+    """Register who was asked for, or add the home to one who is here already.
+
+    One of the same name and telephone is the same person.
+    """
+    community = ask.community
+    index = people.phone_index(ask.phone)
+    known = None
+    if index:
+        known = Holder.objects.filter(
+            community=community,
+            phone_index=index,
+            name=ask.name,
+            kind=HolderKind.RESIDENT.value,
+            status=HolderStatus.ACTIVE,
+        ).first()
+    holder = known or people.register_holder(community, ask.name, by, phone=ask.phone)
+    people.add_residency(
+        holder,
+        ask.unit,
+        ResidencyKind(ask.residency),
+        by,
+        ends_at=end_of_day(ask.last_day, community) if ask.last_day else None,
+        proof=Proof.OWNER,
+        proof_number=ask.pk,
+    )
+    return holder
+
+
+def _remove(ask: HouseholdAsk, by: Actor) -> None:
+    """End somebody's living in this home; who has no other home moves out with everything."""
+    if ask.holder is None:
+        raise RuleError(_("This person is not registered any more."))
+    now = timezone.now()
+    here = Residency.objects.filter(in_force(now), holder=ask.holder, unit=ask.unit)
+    for residency in here.select_related("holder__community"):
+        people.end_residency(residency, by, ends_at=now)
+    if not ask.holder.residencies.filter(in_force(timezone.now())).exists():
+        people.move_out(ask.holder, by)
