@@ -23,6 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("office/", include("anlin.hub.office.urls")),
     path("", include("anlin.hub.accounts.urls")),
     path("home/", include("anlin.hub.resident.urls")),
+    path("", include("anlin.hub.resident.desk_urls")),
     path("", include("anlin.hub.audit.urls")),
     path("", include("anlin.hub.join.urls")),
 ]
