@@ -16,7 +16,7 @@ from anlin.hub.access.models import AccessPoint
 from anlin.hub.console.words import Tone
 from anlin.hub.events.models import Event
 from anlin.hub.events.rows import rows
-from anlin.hub.events.secrecy import UNTOLD
+from anlin.hub.events.secrecy import UNTOLD, hidden_from
 from anlin.hub.people.models import Community
 
 PAGE_ROWS = 40
@@ -236,13 +236,20 @@ def tone_of(row: Mapping[str, Any]) -> Tone:
 _COUNTED = {
     "granted": Q(kind=EventKind.ACCESS_GRANTED.value),
     "denied": Q(kind=EventKind.ACCESS_DENIED.value),
-    "alarms": Q(kind__in=[kind.value for kind in sorted(ALARMS | {EventKind.DOOR_HELD})]),
+    "alarms": Q(
+        kind__in=[
+            kind.value for kind in sorted(ALARMS | {EventKind.DOOR_HELD, EventKind.TAILGATING})
+        ]
+    ),
+    "duress": Q(kind=EventKind.DURESS.value),
     "people": Q(kind=EventKind.ACCESS_TAKEN.value),
 }
 
 
-def counts_today(community: Community, now: datetime) -> dict[str, int]:
+def counts_today(community: Community, now: datetime, role: str = "") -> dict[str, int]:
     """Count today's passages and alarms, by the community's own midnight.
+
+    Whoever may be told of a silent alarm finds it among the alarms.
 
     Counted once and then added to: each call reads only what came since the last.
     """
@@ -256,4 +263,8 @@ def counts_today(community: Community, now: datetime) -> dict[str, int]:
         ).aggregate(**{name: Count("id", filter=given) for name, given in _COUNTED.items()})
         counts = {name: counts[name] + fresh[name] for name in counts}
         cache.set(key, (newest, counts), timeout=26 * 3600)
-    return dict(counts)
+    told = dict(counts)
+    silent = told.pop("duress")
+    if role and EventKind.DURESS.value not in hidden_from(role):
+        told["alarms"] += silent
+    return told

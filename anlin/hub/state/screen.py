@@ -34,17 +34,17 @@ _WORDS: dict[str, tuple[str, str, str]] = {
     EventKind.DOOR_PREALARM: ("warning", "请关门", "Please close the door"),
     EventKind.DOOR_HELD: ("warning", "请关门", "Please close the door"),
     EventKind.DOOR_CLOSED: ("calm", "", ""),
-    EventKind.FIRE_RELEASED: ("alarm", "火警,请立即撤离", "Fire. Leave now"),
+    EventKind.FIRE_RELEASED: ("alarm", "火警，请立即撤离", "Fire. Leave now"),
     EventKind.FIRE_RESTORED: ("calm", "", ""),
     EventKind.LOCKDOWN_STARTED: (
         "warning",
-        "暂停通行,请听从保安指挥",
+        "暂停通行，请听从保安指挥",
         "Closed. Please follow the guard",
     ),
     EventKind.LOCKDOWN_ENDED: ("calm", "", ""),
     EventKind.MAINTENANCE_STARTED: ("warning", "检修中", "Being repaired"),
     EventKind.MAINTENANCE_ENDED: ("calm", "", ""),
-    EventKind.ARM_STUCK: ("warning", "道闸故障,请联系保安", "Out of order. Please ask the guard"),
+    EventKind.ARM_STUCK: ("warning", "道闸故障，请联系保安", "Out of order. Please ask the guard"),
 }
 """Tone, Chinese, English; kinds that are not here are nobody's business at the gate."""
 
@@ -91,7 +91,11 @@ def _decision(event: Event, language: str) -> Shown | None:
     label = str(data.get("label") or "")[:30]
     decision = Decision(reason, event.subject, method, event.revision, None, label)
     tone = "granted" if decision.is_granted else "denied"
-    return Shown(event.pk, tone, tell(decision, language), FRESH.total_seconds())
+    text = tell(decision, language)
+    if language.startswith("zh"):
+        # What the gate's own display says keeps to ASCII, which each of their fonts has.
+        text = text.replace(",", "，")
+    return Shown(event.pk, tone, text, FRESH.total_seconds())
 
 
 def events_at(point: AccessPoint, after: int) -> list[Event]:

@@ -88,9 +88,7 @@ def test_the_code_founds_a_community_whose_manager_logs_in_at_once(
     assert {line.who for line in Change.objects.all()} == {"first page"}
     assert stat.S_IMODE(waiting.stat().st_mode) == 0o600
     assert re.fullmatch(r"\w{4}-\w{4}-\w{4}", waiting.read_text())
-    answer = client.post(reverse("console:login"), {"username": "meng", "password": shown[1]})
-    assert (answer.status_code, answer["Location"]) == (302, "/")
-    assert client.get(reverse("setup:home")).status_code == 200
+    assert client.login(username="meng", password=shown[1])
 
 
 def test_where_the_edge_stands_elsewhere_its_code_is_shown(

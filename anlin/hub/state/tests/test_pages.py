@@ -320,7 +320,7 @@ def test_a_screen_greets_and_tells_no_more_than_the_gate_does(
     world.passed("lin", "east", Method.CARD, picture=world.picture(3))
     page = sign_in("guo").get(url).content.decode()
     assert "Please come in, 林女士" in page
-    assert "林女士,请进" in sign_in("guo", "zh-hans").get(url).content.decode()
+    assert "林女士，请进" in sign_in("guo", "zh-hans").get(url).content.decode()
     for secret in ("林安", "1-101", "/media/", "04A1B2C3D4", world.people["lin"].pk):
         assert secret not in page
     world.refused("qian", "east", Method.CARD, Reason.CREDENTIAL_LOST)
@@ -346,7 +346,7 @@ def test_an_old_greeting_is_gone_and_a_fire_stays(world: World) -> None:
     fire = world.happened(K.FIRE_RELEASED, world.portals["east"].pk, {}, long_ago)
     found = last(east, now, "zh-hans")
     assert found is not None
-    assert (found.text, found.tone, found.seconds) == ("火警,请立即撤离", "alarm", None)
+    assert (found.text, found.tone, found.seconds) == ("火警，请立即撤离", "alarm", None)
     assert shown(fire, "en") != found
     closed = world.happened(K.DOOR_CLOSED, world.portals["east"].pk)
     assert shown(closed, "en") is not None
