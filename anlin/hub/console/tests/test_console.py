@@ -17,6 +17,7 @@ from anlin.hub.console.board import board, plan
 from anlin.hub.console.tests.world import SignIn, World
 from anlin.hub.console.words import Tone
 from anlin.hub.devices.models import Node
+from anlin.hub.people.models import Role
 
 pytestmark = pytest.mark.django_db(databases=["default", "events"])
 
@@ -245,3 +246,13 @@ def test_what_a_board_decided_is_told_in_the_language_of_the_page(
     text = client.get(f"/events/{event.pk}").content.decode()
     assert "控制板上没有这张卡" in text
     assert "card not valid" not in text
+
+
+def test_tailgating_counts_as_an_alarm_and_duress_for_those_who_may_be_told(world: World) -> None:
+    now = timezone.now()
+    world.happened(EventKind.TAILGATING, world.portals["east"].pk)
+    world.happened(EventKind.DURESS, world.points["east"].pk)
+    counts = {role: feed.counts_today(world.community, now, role)["alarms"] for role in Role}
+    told = {Role.GUARD, Role.MANAGER}
+    assert counts == {role: 2 if role in told else 1 for role in Role}
+    assert feed.counts_today(world.community, now)["alarms"] == 1
