@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
+from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.translation import gettext_lazy as _
 
 from anlin.core import visit as core
@@ -189,6 +191,23 @@ class Visit(models.Model):
             self.departed_at,
             self.arrivals,
         )
+
+    @property
+    def weekdays(self) -> list[str]:
+        """Name the weekdays of a helper, in the language of the page."""
+        return [str(WEEKDAYS_ABBR[day]) for day in self.days or ()]
+
+    @property
+    def hours_text(self) -> str:
+        """Give a helper's hours as people write them."""
+        start, end = divmod(self.start_min, 60), divmod(self.end_min, 60)
+        return f"{start[0]:02}:{start[1]:02} – {end[0]:02}:{end[1]:02}"
+
+    @property
+    def is_one_day(self) -> bool:
+        """Whether it begins and ends on one day of the page's zone."""
+        days = (timezone.localtime(moment).date() for moment in (self.starts_at, self.ends_at))
+        return len(set(days)) == 1
 
     @property
     def is_over(self) -> bool:
