@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("anlin.hub.explain.urls")),
     path("setup/", include("anlin.hub.setup.urls")),
     path("", include("anlin.hub.vehicles.urls")),
+    path("", include("anlin.hub.visits.urls")),
     path("watch/", include("anlin.hub.watch.urls")),
     path("office/", include("anlin.hub.office.urls")),
     path("", include("anlin.hub.accounts.urls")),

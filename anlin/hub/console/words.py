@@ -197,7 +197,7 @@ PLACES = (
     Place("console:live", _("Live"), "console", _DESK),
     Place("people:holders", _("People"), "people", _DESK),
     Place("access:points", _("Doors"), "points", _TECH),
-    Place("access:passes", _("Visitors"), "visits", _DESK),
+    Place("visits:today", _("Visitors"), "visits", _DESK),
     Place("state:inside", _("Inside"), "home", _DESK),
     Place("devices:nodes", _("Devices"), "nodes", _TECH - {Role.GUARD, Role.LIAISON}),
     Place("setup:home", _("Set-up"), "setup", frozenset({Role.MANAGER, Role.INSTALLER})),
