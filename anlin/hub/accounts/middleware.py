@@ -21,7 +21,7 @@ def last_seen(get_response: Callable[[HttpRequest], HttpResponseBase]) -> object
         response = get_response(request)
         if settings.SESSION_COOKIE_NAME in request.COOKIES and hasattr(request, "session"):
             key = request.session.session_key
-            if key and cache.add(f"seen {key}", 1, timeout=EVERY_S):
+            if key and cache.add(f"seen:{key}", 1, timeout=EVERY_S):
                 sessions.seen(key)
         return response
 
