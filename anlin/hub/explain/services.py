@@ -75,6 +75,9 @@ def explained(event: Event, community: Community) -> Explained | None:
     data: Mapping[str, Any] = event.data if isinstance(event.data, dict) else {}
     is_granted = event.kind == EventKind.ACCESS_GRANTED
     reason = str(data.get("reason") or "")
+    if data.get("forgotten") is not None:
+        note = _("Whose it was is deleted, since the time for keeping it is over.")
+        return _by_reason(reason, is_granted, note)
     if data.get("decided_by") is not None:
         ours = str(data.get("ours") or "")
         return Explained(

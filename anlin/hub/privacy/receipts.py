@@ -23,7 +23,9 @@ from anlin.hub.people.models import Community, Holder, Purpose
 from anlin.hub.privacy.logtime import position_before
 from anlin.hub.privacy.models import Confirmation, Receipt
 from anlin.hub.state.models import DeviceTable
-from anlin.hub.sync.photos import TERMINAL
+
+TERMINAL = "face_terminal"
+"""The driver whose devices hold photographs of their own."""
 
 _SETTLED = timedelta(minutes=2)
 """An edge tells within seconds that a table is no longer what it should be; what it has not told

@@ -94,7 +94,7 @@ HIDDEN = frozenset(
 )
 """Fingerprints, closed bytes and proofs of who is asking: no knowledge of anybody, only keys."""
 
-STAFF_ONLY: Mapping[str, str] = {
+ELSEWHERE: Mapping[str, str] = {
     "people.StaffProfile.user": "a log-in of staff; staff data is no resident's",
     "people.ApiToken.staff": "a program's log-in on behalf of staff",
     "devices.Command.user": "the member of staff who gave an order",
@@ -103,6 +103,7 @@ STAFF_ONLY: Mapping[str, str] = {
     "office.Job.staff": "the clerk who asked for it",
     "accounts.FactorDue.user": "only staff has to have a second factor",
     "visits.Visit.leave": "the visitor's, which `visits.Visit.holder` covers",
+    "people.ResidentProfile.user": "covered by `people.ResidentProfile.holder`",
     "resident.Opening.command": "the order, which `resident.Opening.holder` covers",
 }
 """Ways to a user or holder that say nothing about a resident, and why."""
@@ -219,6 +220,28 @@ register(
         only=("given_at",),
     ),
     Holding(
+        "resident.HouseholdAsk",
+        "asked_by",
+        _("Asked of the office for the home"),
+        only=("unit", "kind", "asked_at", "said", "state", "decided_at", "answer"),
+    ),
+    Holding(
+        "resident.HouseholdAsk",
+        "holder",
+        _("Asked of the office about this person"),
+        End.BLANK,
+        only=("unit", "kind", "asked_at", "name", "phone", "residency", "last_day", "state"),
+        blank={"name": "", "phone": "", "said": "", "holder": None},
+    ),
+    Holding(
+        "resident.CareContact",
+        "added_by",
+        _("Contacts added for the home"),
+        End.BLANK,
+        only=("unit", "relation", "added_at"),
+        blank={"added_by": None},
+    ),
+    Holding(
         "join.Application",
         "holder",
         _("Application to be registered"),
@@ -269,6 +292,12 @@ register(
         "user__resident_profile__holder",
         _("Second factors"),
         only=("type", "created_at", "last_used_at"),
+    ),
+    Holding(
+        "account.EmailConfirmation",
+        "email_address__user__resident_profile__holder",
+        _("Confirmations of mail addresses"),
+        only=("created", "sent"),
     ),
     Holding("account.EmailAddress", "user__resident_profile__holder", _("Mail addresses")),
 )
