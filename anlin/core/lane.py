@@ -427,8 +427,6 @@ def _leaves(portal: Portal, status: Status, at: datetime) -> Step:
         is_crossing=False,
         crossing=None,
         crossing_since=None,
-        is_free_to_pass=False,
-        from_inside=False,
         # What the arm struck has driven out from below it.
         gone_at=status.gone_at if queue else None,
     )

@@ -895,3 +895,79 @@ def test_something_small_that_came_before_the_car_is_told_from_one_that_came_wit
     lane.at(0, LIN)
     lane.at(0, UNDER)
     assert K.LANE_BYPASSED in kinds(lane.at(0.2, CLEAR))
+
+
+def data(effects: tuple[Effect, ...], kind: EventKind) -> list[dict[str, object]]:
+    return [dict(e.data) for e in effects if isinstance(e, Happened) and e.kind is kind]
+
+
+@pytest.mark.parametrize(
+    ("story", "kind"),
+    [
+        ([(0, SCHEDULE_ON), (1, UP), (2, UNDER)], K.VEHICLE_PASSED),
+        ([(0, UNDER), (1, COMES)], K.VEHICLE_REVERSED),
+        ([(0, COMES), (0, BY_GUARD), (1, UP), (1, UNDER), (2, CLEAR), (2, UNDER)], None),
+        ([(2, UNDER)], K.LANE_BYPASSED),
+    ],
+    ids=["free", "backed out", "behind another", "below the arm"],
+)
+def test_every_crossing_says_how_long_it_took(story, kind):
+    lane = two_loops()
+    for seconds, given in story:
+        lane.at(seconds, given)
+    effects = lane.at(5.12345, CLEAR)
+    told = [e for e in effects if isinstance(e, Happened) and "seconds" in e.data]
+    assert len(told) == 1
+    assert kind in (None, told[0].kind)
+    assert told[0].data["seconds"] in (3.123, 5.123)
+
+
+def test_something_small_before_the_granted_car_is_told_as_small_and_how_long_it_took():
+    lane = two_loops()
+    lane.at(0, COMES)
+    lane.at(1, LIN)
+    lane.at(2, UNDER)
+    effects = lane.at(2.25, CLEAR)
+    assert data(effects, K.LANE_BYPASSED) == [{"seconds": 0.25, "is_short": True}]
+
+
+def test_an_arm_that_got_unstuck_is_told_again_when_it_sticks_again():
+    lane = two_loops()
+    lane.at(0, COMES)
+    lane.at(0, LIN)
+    assert K.ARM_STUCK in kinds(lane.at(12, TICK))
+    assert K.ARM_RESTORED in kinds(lane.at(13, UP))
+    assert not lane.status.is_stuck
+    lane.at(14, UNDER)
+    lane.at(15, GOES)
+    lane.at(17, CLEAR)
+    assert K.ARM_STUCK in kinds(lane.at(17 + STUCK_AFTER.total_seconds(), TICK))
+
+
+def test_an_arm_that_came_down_again_is_no_longer_raised_by_hand():
+    lane = two_loops()
+    lane.at(0, UP)
+    assert K.ARM_RESTORED in kinds(lane.at(5, DOWN))
+    lane.at(10, COMES)
+    lane.at(10, LIN)
+    lane.at(11, UP)
+    lane.at(12, UNDER)
+    lane.at(13, GOES)
+    lane.at(14, CLEAR)
+    assert K.ARM_RESTORED not in kinds(lane.at(16, DOWN))
+
+
+def test_an_arm_raised_by_hand_that_strikes_is_ours_from_then_on():
+    lane = two_loops()
+    lane.at(0, UP)
+    lane.at(1, STRUCK)
+    assert not lane.status.is_raised_by_hand
+
+
+def test_a_lockdown_during_fire_takes_no_grant_away():
+    lane = two_loops()
+    lane.at(0, FIRE)
+    lane.at(1, COMES)
+    lane.at(1, LIN)
+    assert K.ACCESS_NOT_TAKEN not in kinds(lane.at(2, LOCKDOWN))
+    assert [waiting.grant for waiting in lane.status.queue] == [LIN]
