@@ -21,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("anlin.hub.vehicles.urls")),
     path("", include("anlin.hub.visits.urls")),
     path("watch/", include("anlin.hub.watch.urls")),
+    path("privacy/", include("anlin.hub.privacy.urls")),
     path("office/", include("anlin.hub.office.urls")),
     path("", include("anlin.hub.accounts.urls")),
     path("home/", include("anlin.hub.resident.urls")),

@@ -208,6 +208,12 @@ PLACES = (
         frozenset({Role.LIAISON, Role.COMMITTEE, Role.AUDITOR}),
     ),
     Place(
+        "privacy:home",
+        _("Privacy"),
+        "shield",
+        frozenset({Role.MANAGER, Role.COMMITTEE, Role.AUDITOR}),
+    ),
+    Place(
         "audit:changes",
         _("Changes"),
         "changes",

@@ -37,7 +37,7 @@ class NoticeForm(forms.Form):
         label=_("Everybody who agreed before is to be asked again"),
         required=False,
         help_text=_(
-            "Tick it where purpose, method or retention change; not for a slip of the pen."
+            "Tick it where purpose, method or time change; not for a slip of the pen."
         ),
     )
 
