@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.utils import timezone
@@ -16,6 +16,11 @@ from anlin.hub.ids import random_text
 from anlin.hub.people.models import Community, Unit
 from anlin.hub.visits.models import Kind, VisitRules
 from anlin.hub.visits.services import Wish
+
+if TYPE_CHECKING:
+    _RulesForm = forms.ModelForm[VisitRules]
+else:
+    _RulesForm = forms.ModelForm
 
 _FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"]
 _TEMPERATURE = (34.0, 43.0)
@@ -302,7 +307,7 @@ class BarForm(forms.Form):
         return timezone.make_aware(datetime.combine(day, datetime.min.time())).astimezone(UTC)
 
 
-class RulesForm(forms.ModelForm[VisitRules]):
+class RulesForm(_RulesForm):
     """How a community receives its visitors."""
 
     class Meta:

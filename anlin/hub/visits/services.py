@@ -258,8 +258,7 @@ def find_home(community: Community, home: str, surname: str) -> tuple[Unit | Non
     units = Unit.objects.filter(building__community=community).select_related("building")
     close = [
         unit
-        for unit in units.filter(code__in={home.strip(), code, home.strip().upper()})
-        or units.filter(code__iendswith=code[-6:])
+        for unit in units.filter(code__iendswith=code[-2:])
         if code in (_plain(unit.code), _plain(f"{unit.building.name}{unit.code}"))
     ]
     living = Residency.objects.filter(
