@@ -971,3 +971,13 @@ def test_a_lockdown_during_fire_takes_no_grant_away():
     lane.at(1, LIN)
     assert K.ACCESS_NOT_TAKEN not in kinds(lane.at(2, LOCKDOWN))
     assert [waiting.grant for waiting in lane.status.queue] == [LIN]
+
+
+def test_whoever_works_on_a_stuck_arm_starts_with_a_clean_slate():
+    lane = two_loops()
+    lane.at(0, COMES)
+    lane.at(0, LIN)
+    lane.at(12, TICK)
+    assert lane.status.is_stuck
+    lane.at(13, maintenance(60))
+    assert not lane.status.is_stuck
