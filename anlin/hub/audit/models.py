@@ -37,3 +37,19 @@ class View(models.Model):
 
     def __str__(self) -> str:
         return f"{self.who} {self.what} {self.object_id}"
+
+
+class Rewriting(models.Model):
+    """That lines were taken out or blanked as the law asks, by whom and why; itself it stays.
+
+    The database lets a line of the logs be changed only while one of these is open, and one is
+    open only inside the transaction that makes it (`audit.guard.rewriting`).
+    """
+
+    at = models.DateTimeField(auto_now_add=True)
+    who = models.CharField(max_length=150)
+    why = models.CharField(max_length=100)
+    is_open = models.BooleanField(default=True)
+
+    def __str__(self) -> str:
+        return f"{self.who} {self.why}"

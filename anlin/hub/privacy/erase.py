@@ -21,6 +21,7 @@ from anlin.hub.access.credentials import revoke_all
 from anlin.hub.access.models import VisitorPass
 from anlin.hub.access.parking import cars_of
 from anlin.hub.access.policy import publish
+from anlin.hub.audit.guard import rewriting
 from anlin.hub.audit.log import Actor
 from anlin.hub.audit.models import Change
 from anlin.hub.databases import DEFAULT, EVENTS
@@ -64,7 +65,7 @@ def erase(holder: Holder, by: Actor, mark: str) -> dict[str, int]:
     # The event log first: were it cut off after the records, nothing would tell whose events
     # are left.
     _erase_events(holder, tokens, mark, counts)
-    with transaction.atomic():
+    with transaction.atomic(), rewriting(by.name, "a person is forgotten"):
         revoke_all(holder, by)
         _erase_traces(holder, tokens, counts)
         _erase_records(holder, tokens, counts)
