@@ -9,4 +9,4 @@ class OfficeConfig(AppConfig):
 
     def ready(self) -> None:
         """Let every app put its queues on the page: those in its module `queues`."""
-        autodiscover_modules("queues")
+        autodiscover_modules("own_queues", "queues")

@@ -545,7 +545,10 @@ def line_of(head: Head, row: Row, sheet: str) -> tuple[Line | None, Sequence[Fau
     is_empty = True
     for at, column in head.columns.items():
         raw = cells[at] if at < len(cells) else None
-        shown = plain(raw)
+        is_nothing = raw is None or raw == ""
+        if is_nothing and not column.is_needed:
+            continue
+        shown = "" if is_nothing else plain(raw)
         is_empty = is_empty and not shown
         try:
             value = column.reader(raw)
