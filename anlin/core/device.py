@@ -209,14 +209,29 @@ class WorkerReport:
     report: WorkerReady | WorkerState
 
 
+class Refusal(Word):
+    """What was refused, or failed, in one word; the hub has the sentence for it."""
+
+    MESSAGE = "message"
+    RELEASE_NOT_SENT = "release_not_sent"
+    SETTINGS = "settings"
+    UNKNOWN_DRIVER = "unknown_driver"
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A message the driver could not take; names the device, the value and the rule."""
+    """A message the driver could not take; names the device, the value and the rule.
+
+    `code` says what kind of trouble it is, and `portal` which portal it concerns where that is
+    known; `rule` is the driver's own word for it, for whoever looks after the device.
+    """
 
     device: str
     rule: str
     value: str = ""
     origin: str | None = None
+    code: Refusal = Refusal.MESSAGE
+    portal: str = ""
 
 
 Level = Contact | FireInput | Tampered | Loop | Arm | Fault

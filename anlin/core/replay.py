@@ -69,8 +69,31 @@ def again(event: Event, policy: Policy) -> Again:
     return Again(recorded, decision, checks)
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first thing in which a decision that fell again is not as it was recorded."""
+
+    name: str
+    """reason, holder, credential, rule or level."""
+    recorded: str
+    again: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: recorded {self.recorded}, decided again {self.again}"
+
+
 def fault(event: Event, policy: Policy) -> str:
-    """Say how an event's decision differs when it falls again, or nothing; quicker than `again`.
+    """Say in English how an event's decision differs when it falls again, or nothing.
+
+    Raises:
+        NoDecision: as for `again`.
+    """
+    found = difference(event, policy)
+    return "" if found is None else str(found)
+
+
+def difference(event: Event, policy: Policy) -> Difference | None:
+    """Give how an event's decision differs when it falls again; quicker than `again`.
 
     Raises:
         NoDecision: as for `again`.
@@ -92,8 +115,8 @@ def fault(event: Event, policy: Policy) -> str:
         ("level", data.get("level", 0), decision.level),
     ):
         if was != now:
-            return f"{name}: recorded {was}, decided again {now}"
-    return ""
+            return Difference(name, str(was), str(now))
+    return None
 
 
 def inputs(event: Event, policy: Policy) -> tuple[Presentation, State]:

@@ -43,6 +43,9 @@ from anlin.wire.keys import verify
 PLATE_WAIT = timedelta(seconds=5)
 """A camera reads a plate before the car is on the loop; that long the reading waits for it."""
 
+TOLD_AT_ONCE_S = 2.0
+"""A card takes milliseconds from the reader to here, a face or plate some hundred of them."""
+
 DENIALS = 5
 """Refusals in a row at one point that somebody should look at (GB 50396-2007 5.1.5)."""
 
@@ -225,7 +228,10 @@ class Desk:
     def data(self, judged: Judged, report: device.Read) -> dict[str, Any]:
         """Give everything that an explanation or a replay of the decision needs, and no secret."""
         decision, presentation = judged.decision, judged.presentation
-        latency = presentation.age_s * 1000 + float(report.detail.get("seen_ms", 0))
+        # What a device kept and told late says how long it was kept, not how long this took.
+        latency: float | None = None
+        if presentation.age_s <= TOLD_AT_ONCE_S:
+            latency = presentation.age_s * 1000 + float(report.detail.get("seen_ms", 0))
         data: dict[str, Any] = {
             "reason": decision.reason,
             "method": decision.method,
@@ -236,7 +242,7 @@ class Desk:
             "credential": decision.credential,
             "rule": decision.rule,
             "level": decision.level,
-            "latency_ms": round(latency, 1),
+            "latency_ms": None if latency is None else round(latency, 1),
             "age_s": presentation.age_s or None,
             "offline": not self.is_online,
             "passback": True if decision.is_passback else None,

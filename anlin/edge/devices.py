@@ -16,6 +16,7 @@ from anlin.core.device import (
     Command,
     HoldTable,
     Photo,
+    Refusal,
     Refused,
     Release,
     Report,
@@ -121,13 +122,14 @@ class Devices:
     def _start(self, record: Device) -> None:
         found = drivers().get(record.driver)
         if found is None:
-            self._emit(Refused(record.id, f"no driver is called {record.driver!r}"))
+            rule = f"no driver is called {record.driver!r}"
+            self._emit(Refused(record.id, rule, code=Refusal.UNKNOWN_DRIVER))
             return
         settings = {**record.settings, "media": str(self._media)}
         try:
             driver: Driver = found(replace(record, settings=settings))
         except ValueError as error:
-            self._emit(Refused(record.id, str(error)))
+            self._emit(Refused(record.id, str(error), code=Refusal.SETTINGS))
             return
         if driver.LINK == "mqtt":
             shared = self._bus.link(record.id)
@@ -159,7 +161,8 @@ class Devices:
                 error=rule,
             )
             if isinstance(command, Release):
-                self._emit(Refused(running.record.id, f"release not sent: {rule}"))
+                code, portal = Refusal.RELEASE_NOT_SENT, command.portal
+                self._emit(Refused(running.record.id, rule, code=code, portal=portal))
 
 
 def _is_for(running: _Running, command: Command) -> bool:

@@ -577,7 +577,9 @@ class Engine:
         log.warning("message_refused", device=report.device, rule=report.rule)
         if self._refused[report.device] > REFUSED_EVENTS_PER_MINUTE:
             return _Outcome()
-        data = {"rule": report.rule, "value": report.value}
+        data = {"code": report.code, "rule": report.rule, "value": report.value}
+        if report.portal:
+            data["portal"] = report.portal
         kind = EventKind.MESSAGE_REFUSED
         return _Outcome([self._draft(kind, report.device, now, data)])
 

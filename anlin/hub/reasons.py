@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from anlin.core.access import Reason
+from anlin.core.device import Refusal
 from anlin.core.event import EventKind
 
 REASONS: Mapping[str, Promise] = {
@@ -138,6 +139,17 @@ KINDS: Mapping[str, Promise] = {
 }
 
 
+REFUSALS: Mapping[str, Promise] = {
+    Refusal.RELEASE_NOT_SENT: _("The order to open did not reach the device; look at it"),
+    Refusal.SETTINGS: _("The device does not run: its settings are wrong"),
+    Refusal.UNKNOWN_DRIVER: _("The device does not run: this edge has no driver for it"),
+}
+"""What stands for a refusal that is none of a device's message."""
+
+_NOT_SENT = " not sent: "
+"""In the rule of such an order as edges wrote it before they gave it a code."""
+
+
 DEVICE_WORDS: Mapping[str, Promise] = {
     # Reasons of boards that decide by themselves (drivers/uhppote.py).
     "swipe": _("Card, by the board's own list"),
@@ -205,6 +217,13 @@ def device_text(said: str) -> str | Promise:
 def reason_text(reason: str) -> str | Promise:
     """Give the sentence for a `core.access.Reason`, or for the word of a board that decided."""
     return REASONS.get(reason) or device_text(reason)
+
+
+def refusal_text(code: str, rule: str) -> str | Promise:
+    """Give the sentence for a `core.device.Refusal`; empty for a message that was refused."""
+    if not code and _NOT_SENT in rule:
+        code = Refusal.RELEASE_NOT_SENT
+    return REFUSALS.get(code, "")
 
 
 def kind_text(kind: str) -> str | Promise:

@@ -12,7 +12,17 @@ import pytest
 import pytest_asyncio
 
 from anlin.core.detection import GalleryAdd, GalleryTemplate
-from anlin.core.device import Acknowledge, Online, Read, Refused, Release, Report, Secure, Show
+from anlin.core.device import (
+    Acknowledge,
+    Online,
+    Read,
+    Refusal,
+    Refused,
+    Release,
+    Report,
+    Secure,
+    Show,
+)
 from anlin.core.entities import Device, Template
 from anlin.drivers.base import LinkError
 from anlin.edge.clock import SteadyClock
@@ -77,18 +87,22 @@ async def test_only_this_nodes_devices_run(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "rule"),
+    ("changed", "rule", "code"),
     [
-        ({"driver": "dragon"}, "no driver is called 'dragon'"),
-        ({"settings": {"readers": 5}}, "device gate-1: setting 'readers' must map names to ids"),
+        ({"driver": "dragon"}, "no driver is called 'dragon'", Refusal.UNKNOWN_DRIVER),
+        (
+            {"settings": {"readers": 5}},
+            "device gate-1: setting 'readers' must map names to ids",
+            Refusal.SETTINGS,
+        ),
     ],
 )
 async def test_a_device_that_can_not_run_is_refused_by_name_and_stops_no_other(
-    kit: Kit, changed: dict[str, Any], rule: str
+    kit: Kit, changed: dict[str, Any], rule: str, code: Refusal
 ) -> None:
     good = replace(GATE, id="gate-3")
     kit.follow(replace(GATE, **changed), good)
-    assert kit.reports == [Refused("gate-1", rule)]
+    assert kit.reports == [Refused("gate-1", rule, code=code)]
     kit.bus.link("gate-3").receive("up/state", STATE)
     await kit.until(2)
     assert isinstance(kit.reports[1], Online)
@@ -123,7 +137,7 @@ async def test_a_release_that_could_not_be_sent_is_told(kit: Kit) -> None:
     (refused,) = kit.reports
     assert isinstance(refused, Refused)
     assert refused.device == "gate-1"
-    assert "release not sent" in refused.rule
+    assert (refused.code, refused.portal) == (Refusal.RELEASE_NOT_SENT, "gate")
     assert "not connected" in refused.rule
 
 

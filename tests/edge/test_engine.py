@@ -642,6 +642,14 @@ async def test_a_cut_wire_is_a_fault_and_not_a_passage(site: Site) -> None:
     assert site.kinds()[1:] == [Kind.CONTACT_FAULT, Kind.CONTACT_FAULT_CLEARED]
 
 
+async def test_what_was_told_late_shows_no_time_that_nobody_took(site: Site) -> None:
+    await site.take(site.card(age_s=0.03), site.card(age_s=8.0))
+    at_once, late = site.events(Kind.ACCESS_GRANTED)
+    assert at_once.data["latency_ms"] == 30.0
+    assert late.data["age_s"] == 8.0
+    assert "latency_ms" not in late.data
+
+
 # When the process stood still
 
 

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from anlin.core.event import EventKind
 from anlin.hub.events.models import Event
-from anlin.hub.reasons import device_text, part_text, reason_text
+from anlin.hub.reasons import device_text, part_text, reason_text, refusal_text
 
 Fact = tuple[str, str | Promise]
 
@@ -46,6 +46,9 @@ def facts(event: Event) -> list[Fact]:
 
 def _of_device(event: Event) -> list[Fact]:
     rule, value = _text(event, "rule"), _text(event, "value")
+    if refusal_text(_text(event, "code"), rule):
+        # The sentence stands as the title, with the device's name; this is for the installer.
+        return [(_("Technical detail"), rule)] if rule else []
     said: list[Fact] = [
         (_("Part of the device"), part_text(_text(event, "part"))),
         (_("What it says"), device_text(_text(event, "detail"))),

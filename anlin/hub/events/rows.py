@@ -9,20 +9,19 @@ from typing import Any
 from django.db.models import F
 from django.utils.translation import gettext as _
 
+from anlin.core.entities import Method
 from anlin.core.event import EventKind
 from anlin.core.explanation import CHECKS
 from anlin.hub.access.models import AccessPoint, Portal
 from anlin.hub.devices.models import Device, Node
 from anlin.hub.events.models import Event
 from anlin.hub.people.models import Holder, Residency
-from anlin.hub.reasons import kind_text, reason_text
+from anlin.hub.reasons import kind_text, reason_text, refusal_text
 
 PASSAGES = frozenset({EventKind.ACCESS_GRANTED.value, EventKind.ACCESS_DENIED.value})
 _TEXT_CHARS = 200
 _EVERYWHERE = "*"
 """Subject of an order for all portals (core/sync.py)."""
-_NOT_SENT = " not sent: "
-"""In the rule of an order of ours that a link could not deliver (edge/devices.py)."""
 
 
 def row(event: Event) -> dict[str, Any]:
@@ -52,8 +51,8 @@ def _row(event: Event, names: _Names) -> dict[str, Any]:
     holder = _text(data, "holder")
     reason = _text(data, "reason")
     text = str(reason_text(reason) if is_passage and reason else kind_text(event.kind))
-    if event.kind == EventKind.MESSAGE_REFUSED and _NOT_SENT in _text(data, "rule"):
-        text = _("An order did not reach the device")
+    if event.kind == EventKind.MESSAGE_REFUSED:
+        text = str(refusal_text(_text(data, "code"), _text(data, "rule")) or text)
     shown: dict[str, Any] = {
         "position": event.pk,
         "at": event.at,
@@ -89,8 +88,9 @@ def _row(event: Event, names: _Names) -> dict[str, Any]:
 
 
 def _title(row: dict[str, Any]) -> str:
-    """Say who it was, as well as it is known."""
-    return str(row["holder_name"] or row["label"] or row["value"] or _("Unknown"))
+    """Say who it was, as well as it is known; an exit button is nobody's, and no stranger's."""
+    nobody = _("Exit button") if row["method"] == Method.EXIT_BUTTON else _("Unknown")
+    return str(row["holder_name"] or row["label"] or row["value"] or nobody)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from django.utils.translation import override
 
 from anlin.core.access import Reason
 from anlin.core.entities import Method
@@ -224,8 +225,22 @@ def test_an_order_that_did_not_arrive_is_not_called_a_message_of_the_device(
 ) -> None:
     data = {"rule": "release not sent: module m1: write_coil 0: not connected", "value": ""}
     event = world.happened(EventKind.MESSAGE_REFUSED, world.camera.pk, data)
-    text = sign_in("guo").get(f"/events/{event.pk}").content.decode()
-    assert "An order did not reach the device" in text
+    coded = {"code": "release_not_sent", "rule": "module m1: not connected", "portal": "p"}
+    later = world.happened(EventKind.MESSAGE_REFUSED, world.camera.pk, coded)
+    client = sign_in("guo")
+    for position in (event.pk, later.pk):
+        text = client.get(f"/events/{position}").content.decode()
+        assert "The order to open did not reach the device; look at it" in text
+        assert "<dt>Technical detail</dt>" in text
+
+
+def test_an_exit_button_is_no_stranger(world: World) -> None:
+    data = {"reason": "free_egress", "method": "exit_button", "point": world.points["east"].pk}
+    event = world.happened(EventKind.ACCESS_GRANTED, world.points["east"].pk, data)
+    with override("en"):
+        assert feed.shown([event])[0]["title"] == "Exit button"
+    with override("zh-hans"):
+        assert feed.shown([event])[0]["title"] == "出门按钮"
 
 
 def test_an_order_for_every_portal_names_them_all(world: World, sign_in: SignIn) -> None:
