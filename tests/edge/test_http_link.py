@@ -447,6 +447,20 @@ async def test_a_photograph_that_will_not_do_is_a_task_for_staff(
     await until(lambda: edge.is_proven and set(terminal.persons) == {"lin-face"})
 
 
+async def test_a_photograph_that_may_be_given_no_more_leaves_the_terminal(
+    edge: Edge, terminal: Terminal
+) -> None:
+    assert "photo_mark" in terminal.persons["lin-face"]
+    del edge.photos["lin-face"]
+    await edge.driver.send(edge.link, Photo("gate-8", "lin-face", None))
+    await until(lambda: "lin-face" not in terminal.persons)
+    await until(
+        lambda: (
+            edge.of(TableState)[-1].refused == (("lin-face", "no photograph may be given to it"),)
+        )
+    )
+
+
 async def test_a_new_photograph_replaces_the_old_one(edge: Edge, terminal: Terminal) -> None:
     before = terminal.persons["lin-face"]["photo_mark"]
     edge.photos["lin-face"] = jpeg(light=150)
