@@ -15,7 +15,7 @@ from anlin.hub.resident.pages import is_large
 register = template.Library()
 
 PLACES = (
-    ("/home/", _("Doors"), "door"),
+    ("/home/", _("My doors"), "door"),
     ("/home/qr", _("My QR"), "qr"),
     ("/home/visitors", _("Visitors"), "visits"),
     ("/home/family", _("Family"), "people"),

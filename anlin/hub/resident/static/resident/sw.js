@@ -7,6 +7,7 @@ const OWN = "anlin-own";
 const OFFLINE = "/home/offline";
 const QR = "/home/qr";
 const LOGIN = "/home/login";
+const VIEW = "/home/view";
 const PARTS = [
   OFFLINE,
   "/static/resident/resident.css",
@@ -35,6 +36,7 @@ self.addEventListener("activate", (event) => {
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
+  if (request.method === "POST" && url.pathname === VIEW) event.respondWith(view(request, event));
   if (request.method !== "GET" || url.origin !== self.location.origin) return;
   if (request.mode === "navigate") event.respondWith(page(request, url));
   else if (PARTS.includes(url.pathname)) event.respondWith(part(request, event));
@@ -65,6 +67,13 @@ async function page(request, url) {
   } finally {
     clearTimeout(timer);
   }
+}
+
+// Print or language was changed: the page without network is kept as it reads from now on.
+async function view(request, event) {
+  const answer = await fetch(request);
+  event.waitUntil(caches.open(SHELL).then((shell) => shell.add(new Request(OFFLINE, { cache: "reload" }))).catch(() => {}));
+  return answer;
 }
 
 // From memory at once, and fresh for the next time.
