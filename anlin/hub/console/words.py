@@ -213,12 +213,14 @@ PLACES = (
         "shield",
         frozenset({Role.MANAGER, Role.COMMITTEE, Role.AUDITOR}),
     ),
+    Place("accounts:staff", _("Staff"), "person", frozenset({Role.MANAGER})),
     Place(
         "audit:changes",
         _("Changes"),
         "changes",
         frozenset({Role.MANAGER, Role.COMMITTEE, Role.AUDITOR}),
     ),
+    Place("accounts:mine", _("My log-in"), "key", _TECH, on_bar=False),
 )
 """In the order of the rail; the first that a role may open is where it lands after the log-in."""
 
