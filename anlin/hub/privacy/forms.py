@@ -36,9 +36,7 @@ class NoticeForm(forms.Form):
     needs_new_consent = forms.BooleanField(
         label=_("Everybody who agreed before is to be asked again"),
         required=False,
-        help_text=_(
-            "Tick it where purpose, method or time change; not for a slip of the pen."
-        ),
+        help_text=_("Tick it where purpose, method or time change; not for a slip of the pen."),
     )
 
     def __init__(self, community: Community, *args: Any, **kwargs: Any) -> None:

@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy
 
 from anlin.core.entities import HolderKind, Method
 from anlin.hub.access.models import Photo, PolicyChange
+from anlin.hub.access.policy import publish
 from anlin.hub.audit.guard import rewriting
 from anlin.hub.audit.log import Actor, changing
 from anlin.hub.audit.models import Change, View
@@ -407,7 +408,10 @@ def _photos_without_consent(community: Community) -> QuerySet[Photo]:
 
 
 def _run_photos(community: Community, cutoff: datetime, mark: str) -> Batches:
+    gone = list(_photos_without_consent(community).values_list("pk", flat=True))
     yield from _delete_all(_photos_without_consent(community))
+    # Terminals that were given them are told to forget them.
+    publish(community, template=gone)
 
 
 def _left_photos(community: Community, cutoff: datetime) -> Left:
