@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from anlin.core.entities import Method
+from anlin.core.identity import is_child
 from anlin.hub import vault
 from anlin.hub.access.models import Credential, FaceTemplate, Photo
 from anlin.hub.access.policy import publish
 from anlin.hub.audit.log import Actor, created
 from anlin.hub.devices.models import Node
 from anlin.hub.errors import RuleError
-from anlin.hub.people.models import Holder, Purpose
+from anlin.hub.people.models import Holder, Identity, Purpose
 from anlin.vision.enrol import Enrolled, enrol
 from anlin.wire import keys
 
@@ -120,9 +122,18 @@ def _seal(credential: Credential, face: Enrolled, nodes: Iterable[Node], by: Act
 
 
 def _refuse_without_consent(holder: Holder) -> None:
-    if not holder.has_consent(Purpose.FACE):
+    consent = holder.consents.filter(purpose=Purpose.FACE, withdrawn_at=None).first()
+    if consent is None:
         raise RuleError(
             _("%(name)s has not agreed to face recognition; record the consent first.")
+            % {"name": holder.name}
+        )
+    identity = Identity.objects.filter(holder=holder).only("born_on").first()
+    born_on = identity.born_on if identity is not None else None
+    # The day of birth may have become known after somebody agreed for themselves.
+    if born_on is not None and is_child(born_on, timezone.localdate()) and not consent.relation:
+        raise RuleError(
+            _("%(name)s is under 14: withdraw this consent and let a guardian give it.")
             % {"name": holder.name}
         )
 

@@ -11,7 +11,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from anlin.core.entities import HolderKind, Method
-from anlin.hub.people.models import Community, ResidencyKind, Unit
+from anlin.core.identity import is_child
+from anlin.hub.people.models import (
+    Community,
+    Holder,
+    HolderStatus,
+    Identity,
+    Residency,
+    ResidencyKind,
+    Unit,
+    in_force,
+)
 from anlin.vision.enrol import MAX_BYTES
 
 NAME_CHARS = 60
@@ -172,12 +182,36 @@ class HolderForm(forms.Form):
 class ConsentForm(forms.Form):
     """Somebody agreed, in person, to a text that was shown to them."""
 
+    OF_AGE, CHILD = "14", "child"
+
+    age = forms.ChoiceField(
+        label=gettext_lazy("Who agrees"),
+        choices=[
+            (OF_AGE, gettext_lazy("The person, who is 14 or older")),
+            (CHILD, gettext_lazy("A parent or guardian: the person is under 14")),
+        ],
+        widget=forms.RadioSelect,
+        error_messages={"required": gettext_lazy("Say whether the person is 14 or older.")},
+    )
+    guardian = forms.ModelChoiceField(
+        label=gettext_lazy("Guardian who lives with the child"),
+        queryset=Holder.objects.none(),
+        required=False,
+        empty_label=gettext_lazy("somebody else, named below"),
+    )
     given_by = forms.CharField(
-        label=gettext_lazy("Who agreed"),
+        label=gettext_lazy("Name of the guardian"),
         required=False,
         max_length=NAME_CHARS,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
-        help_text=gettext_lazy("Empty: the person themselves. Under 14: a parent or guardian."),
+        help_text=gettext_lazy("Only where the guardian is not in the list."),
+    )
+    relation = forms.CharField(
+        label=gettext_lazy("Is to the child"),
+        required=False,
+        max_length=20,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "list": "relations"}),
+        help_text=gettext_lazy("Such as mother or father."),
     )
     photo = forms.BooleanField(
         label=gettext_lazy(
@@ -192,6 +226,19 @@ class ConsentForm(forms.Form):
             "required": gettext_lazy("Without consent no face is enrolled. Nobody is worse off.")
         },
     )
+
+    def __init__(self, holder: Holder, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        now = timezone.now()
+        homes = holder.residencies.filter(in_force(now)).values("unit")
+        family = Residency.objects.filter(in_force(now), unit__in=homes).values("holder")
+        people = Holder.objects.filter(pk__in=family, status=HolderStatus.ACTIVE)
+        self.fields["guardian"].queryset = people.exclude(pk=holder.pk).order_by("name")  # type: ignore[attr-defined]
+        born_on = Identity.objects.filter(holder=holder).values_list("born_on", flat=True).first()
+        if born_on is not None:
+            self.initial["age"] = (
+                self.CHILD if is_child(born_on, timezone.localdate()) else self.OF_AGE
+            )
 
 
 class FaceForm(forms.Form):

@@ -16,7 +16,7 @@ from anlin.core.identity import Fault, IdentityError
 from anlin.hub import vault
 from anlin.hub.audit.log import Actor, changing, created, deleted, noted, viewed
 from anlin.hub.errors import RuleError
-from anlin.hub.people.models import Category, Document, Holder, Identity, Proven
+from anlin.hub.people.models import Document, Holder, Identity, Proven
 from anlin.hub.people.readers import read_line
 from anlin.hub.people.verifiers import Verifier
 
@@ -60,7 +60,7 @@ def record_identity(
     number: str,
     by: Actor,
     *,
-    category: Category | None = None,
+    category: str | None = None,
     born_on: date | None = None,
 ) -> Identity:
     """Write down who a holder is by a document; whatever proved another number counts no more.

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from anlin.core import identity
 from anlin.core.entities import HolderKind, Method
 from anlin.hub import vault
 from anlin.hub.access.credentials import forget_faces, revoke_all, revoke_credential
@@ -29,6 +30,7 @@ from anlin.hub.people.models import (
     Consent,
     Holder,
     HolderStatus,
+    Identity,
     Proof,
     Purpose,
     Residency,
@@ -40,6 +42,8 @@ from anlin.hub.people.models import (
 )
 from anlin.hub.vehicles import services as vehicles
 from anlin.wire import keys
+
+GUARDIAN_AGE = 18
 
 
 def create_community(name: str, by: Actor, *, zone: str = "Asia/Shanghai") -> Community:
@@ -244,8 +248,36 @@ def end_residency(residency: Residency, by: Actor, *, ends_at: datetime | None =
         publish(holder.community, holder=[holder.pk], credential=cars_of(pk=holder.pk))
 
 
-def give_consent(holder: Holder, purpose: Purpose, by: Actor, *, given_by: str = "") -> Consent:
-    """Write down that somebody agreed; `given_by` is the guardian of a child under 14."""
+def give_consent(
+    holder: Holder,
+    purpose: Purpose,
+    by: Actor,
+    *,
+    given_by: str = "",
+    guardian: Holder | None = None,
+    relation: str = "",
+    is_child: bool = False,
+) -> Consent:
+    """Write down that somebody agreed; for a child under 14 a guardian does, by name and relation.
+
+    `is_child` is what the person at the desk says; where the day of birth is known, that counts
+    as well.
+
+    Raises:
+        RuleError: a child without guardian, or a guardian who can't be one.
+    """
+    if guardian is not None:
+        _refuse_guardian(holder, guardian)
+    who = guardian.name if guardian is not None else given_by.strip()
+    if is_child or is_under_14(holder):
+        if not who or (guardian is None and who == holder.name):
+            raise RuleError(
+                _("%(name)s is under 14: a parent or guardian agrees. Say who.")
+                % {"name": holder.name},
+                "given_by",
+            )
+        if not relation.strip():
+            raise RuleError(_("Say what the guardian is to the child."), "relation")
     with transaction.atomic():
         standing = holder.consents.filter(purpose=purpose, withdrawn_at=None).first()
         if standing is not None:
@@ -254,12 +286,22 @@ def give_consent(holder: Holder, purpose: Purpose, by: Actor, *, given_by: str =
             holder=holder,
             purpose=purpose,
             text_version=holder.community.face_notice_version,
-            given_by=given_by or holder.name,
+            given_by=who or holder.name,
+            guardian=guardian,
+            relation=relation.strip(),
             given_at=timezone.now(),
             recorded_by=by.name,
         )
         created(by, holder.community, consent, action="give consent")
     return consent
+
+
+def is_under_14(holder: Holder) -> bool:
+    """Say whether a holder is known to be a child whose guardian has to agree."""
+    found = Identity.objects.filter(holder=holder).only("born_on").first()
+    if found is None or found.born_on is None:
+        return False
+    return identity.is_child(found.born_on, timezone.localdate())
 
 
 def withdraw_consent(
@@ -272,7 +314,11 @@ def withdraw_consent(
                 consent.withdrawn_at = timezone.now()
                 consent.withdrawn_by = withdrawn_by or holder.name
         if purpose == Purpose.PHOTO:
-            Photo.objects.filter(credential__holder=holder).delete()
+            kept = Photo.objects.filter(credential__holder=holder)
+            faces = list(kept.values_list("pk", flat=True))
+            kept.delete()
+            # Terminals that were given it are told to forget it.
+            publish(holder.community, template=faces)
             return
         faces = holder.credentials.filter(method=Method.FACE.value).exclude(status="revoked")
         forget_faces(holder, faces, by)
@@ -438,6 +484,24 @@ def _import_units(
     Unit.objects.bulk_create(new_units.values())
     created(by, community, *new_buildings, *new_units.values(), action="import")
     return units | new_units
+
+
+def _refuse_guardian(holder: Holder, guardian: Holder) -> None:
+    if guardian.pk == holder.pk or guardian.community_id != holder.community_id:
+        raise RuleError(_("The guardian is another person of this community."), "guardian")
+    if guardian.status != HolderStatus.ACTIVE:
+        raise RuleError(
+            _("%(name)s does not live here any more.") % {"name": guardian.name}, "guardian"
+        )
+    found = Identity.objects.filter(holder=guardian).only("born_on").first()
+    if found is not None and found.born_on is not None:
+        age = identity.age_on(found.born_on, timezone.localdate())
+        if age < GUARDIAN_AGE:
+            raise RuleError(
+                _("%(name)s is %(age)d; a guardian is of age.")
+                % {"name": guardian.name, "age": age},
+                "guardian",
+            )
 
 
 def _set_status(holder: Holder, status: HolderStatus, by: Actor, action: str) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.db import transaction
 from django.db.models import Prefetch, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -19,14 +21,8 @@ from anlin.core.access import Reason
 from anlin.core.entities import HolderKind, Method, Status
 from anlin.core.event import EventKind
 from anlin.hub.access import services as access
-from anlin.hub.access.models import AccessPoint, AccessRule, Credential
-from anlin.hub.access.policy import (
-    STAFF,
-    VISITORS,
-    building_group,
-    community_group,
-    way_to_host,
-)
+from anlin.hub.access.credentials import replace_card as replace_by
+from anlin.hub.access.models import AccessPoint, Credential
 from anlin.hub.audit.log import Actor, viewed
 from anlin.hub.console import feed
 from anlin.hub.console.pages import (
@@ -55,6 +51,8 @@ from anlin.hub.people.forms import (
     ResidencyForm,
     end_of_day,
 )
+from anlin.hub.people.holder_page import CARDS as _CARDS
+from anlin.hub.people.holder_page import holder_page, unit_codes
 from anlin.hub.people.models import (
     Community,
     Holder,
@@ -62,10 +60,9 @@ from anlin.hub.people.models import (
     Purpose,
     Residency,
     ResidencyKind,
-    Unit,
-    in_force,
 )
-from anlin.hub.permissions import StaffRequest
+from anlin.hub.permissions import StaffRequest, holders_in_scope
+from anlin.hub.vehicles import services as vehicles
 from anlin.vision.enrol import EnrolError
 from anlin.vision.models import ModelError
 
@@ -82,6 +79,7 @@ def holders(request: StaffRequest) -> HttpResponse:
     query = query_of(request)
     found = (
         search(community, query)
+        .filter(pk__in=holders_in_scope(request.staff).values("pk"))
         .prefetch_related(
             Prefetch("residencies", Residency.objects.select_related("unit")),
             Prefetch("credentials", Credential.objects.exclude(status=Status.REVOKED.value)),
@@ -132,7 +130,7 @@ def register(request: StaffRequest) -> HttpResponse:
                 % {"name": holder.name},
             )
             return redirect("people:holder", holder.pk)
-    return _form_page(request, "people/register.html", form, units=_units(community))
+    return _form_page(request, "people/register.html", form, units=unit_codes(community))
 
 
 @require_GET
@@ -140,7 +138,7 @@ def register(request: StaffRequest) -> HttpResponse:
 def holder(request: StaffRequest, holder_id: str) -> HttpResponse:
     person = _holder(request, holder_id)
     viewed(Actor.of(request), person.community, "holder", [person.pk])
-    return _holder_page(request, person)
+    return holder_page(request, person)
 
 
 @require_http_methods(["GET", "POST"])
@@ -194,7 +192,7 @@ def add_residency(request: StaffRequest, holder_id: str) -> HttpResponse:
         return reverse("people:holder", args=[person.pk])
 
     saved = submit(request, form, save, _("The home is added."))
-    return saved or _holder_page(request, person, residency_form=form)
+    return saved or holder_page(request, person, residency_form=form)
 
 
 @require_POST
@@ -203,7 +201,7 @@ def end_residency(request: StaffRequest, residency_id: str) -> HttpResponse:
     residency = get_object_or_404(
         Residency.objects.select_related("holder", "unit"),
         pk=residency_id,
-        holder__community=request.staff.community,
+        holder__in=holders_in_scope(request.staff).values("pk"),
     )
     done = _("%(unit)s does not open for %(name)s any more.") % {
         "unit": residency.unit.code,
@@ -219,7 +217,7 @@ def face(request: StaffRequest, holder_id: str) -> HttpResponse:
     """Ask for consent first; then take a photograph and say what came of it."""
     person = _holder(request, holder_id)
     if not person.has_consent(Purpose.FACE):
-        return render(request, "people/consent.html", {"holder": person, "form": ConsentForm()})
+        return _form_page(request, "people/consent.html", ConsentForm(person), holder=person)
     form = FaceForm(request.POST, request.FILES) if request.method == "POST" else FaceForm()
     fault: Any = None
     if form.is_bound and form.is_valid():
@@ -245,13 +243,26 @@ def face(request: StaffRequest, holder_id: str) -> HttpResponse:
 @page(*MANAGE)
 def give_consent(request: StaffRequest, holder_id: str) -> HttpResponse:
     person = _holder(request, holder_id)
-    form = ConsentForm(request.POST)
+    form = ConsentForm(person, request.POST)
     if not form.is_valid():
         return _form_page(request, "people/consent.html", form, holder=person)
-    by, given_by = Actor.of(request), form.cleaned_data["given_by"].strip()
-    services.give_consent(person, Purpose.FACE, by, given_by=given_by)
-    if form.cleaned_data["photo"]:
-        services.give_consent(person, Purpose.PHOTO, by, given_by=given_by)
+    by, given = Actor.of(request), form.cleaned_data
+    purposes = (Purpose.FACE, Purpose.PHOTO) if given["photo"] else (Purpose.FACE,)
+    try:
+        with transaction.atomic():
+            for purpose in purposes:
+                services.give_consent(
+                    person,
+                    purpose,
+                    by,
+                    given_by=given["given_by"],
+                    guardian=given["guardian"],
+                    relation=given["relation"],
+                    is_child=given["age"] == ConsentForm.CHILD,
+                )
+    except RuleError as error:
+        blame(form, error)
+        return _form_page(request, "people/consent.html", form, holder=person)
     messages.success(request, _("The consent is written down."))
     return redirect("people:face", person.pk)
 
@@ -273,15 +284,38 @@ def withdraw_consent(request: StaffRequest, holder_id: str, purpose: str) -> Htt
 @require_POST
 @page(*MANAGE)
 def add_card(request: StaffRequest, holder_id: str) -> HttpResponse:
+    """Give a card, in place of one that was lost where `instead` names it."""
     person = _holder(request, holder_id)
     form = CardForm(request.POST)
+    old = person.credentials.filter(pk=request.POST.get("instead", "")[:24]).first()
 
     def save() -> str:
-        access.add_card(person, form.cleaned_data["number"], Actor.of(request), method=form.method)
+        number, by = form.cleaned_data["number"], Actor.of(request)
+        if old is not None:
+            replace_by(old, number, by, method=form.method)
+        else:
+            access.add_card(person, number, by, method=form.method)
         return reverse("people:holder", args=[person.pk])
 
     done = _("The card opens for %(name)s in a few seconds.") % {"name": person.name}
-    return submit(request, form, save, done) or _holder_page(request, person, card_form=form)
+    return submit(request, form, save, done) or holder_page(request, person, card_form=form)
+
+
+@require_POST
+@page(*MANAGE)
+def replace_card(request: StaffRequest, holder_id: str, credential_id: str) -> HttpResponse:
+    """Refuse a lost card from now on and listen for the one that takes its place."""
+    person = _holder(request, holder_id)
+    cards = person.credentials.filter(method__in=_CARDS).exclude(status=Status.REVOKED.value)
+    card = get_object_or_404(cards, pk=credential_id)
+    if card.status == Status.ACTIVE.value:
+        access.mark_lost(card, Actor.of(request))
+    messages.success(request, _("The lost card opens nothing from now on."))
+    point = request.POST.get("point", "")[:24]
+    if not point:
+        return redirect(reverse("people:holder", args=[person.pk]) + f"?instead={card.pk}#add-card")
+    address = reverse("people:wait_for_card", args=[person.pk])
+    return redirect(f"{address}?{urlencode({'point': point, 'instead': card.pk})}")
 
 
 @require_POST
@@ -291,11 +325,11 @@ def add_plate(request: StaffRequest, holder_id: str) -> HttpResponse:
     form = PlateForm(request.POST)
 
     def save() -> str:
-        access.add_plate(person, form.cleaned_data["plate"], Actor.of(request))
+        vehicles.add_vehicle(person, form.cleaned_data["plate"], Actor.of(request))
         return reverse("people:holder", args=[person.pk])
 
     done = _("The barrier opens for this car of %(name)s in a few seconds.") % {"name": person.name}
-    return submit(request, form, save, done) or _holder_page(request, person, plate_form=form)
+    return submit(request, form, save, done) or holder_page(request, person, plate_form=form)
 
 
 @require_POST
@@ -315,7 +349,7 @@ def set_pin(request: StaffRequest, holder_id: str) -> HttpResponse:
             answer = render(request, "people/pin.html", context)
             answer.headers["Cache-Control"] = "no-store"
             return answer
-    return _holder_page(request, person, pin_form=form)
+    return holder_page(request, person, pin_form=form)
 
 
 @require_GET
@@ -330,6 +364,8 @@ def wait_for_card(request: StaffRequest, holder_id: str) -> HttpResponse:
     now = timezone.now()
     after = _number(request.GET.get("after"), feed.head(community))
     began = _number(request.GET.get("began"), int(now.timestamp()))
+    asked = request.GET.get("instead", "")[:24]
+    instead = asked if person.credentials.filter(pk=asked).exists() else ""
     left_s = int(CARD_WAIT.total_seconds()) - max(0, int(now.timestamp()) - began)
     number, method = _unknown_card(community, point, after)
     context = {
@@ -339,7 +375,8 @@ def wait_for_card(request: StaffRequest, holder_id: str) -> HttpResponse:
         "is_secure": method == Method.SECURE_CARD,
         "left_s": max(0, left_s),
         "is_over": left_s <= 0,
-        "again": f"?point={point.pk}&after={after}&began={began}",
+        "instead": instead,
+        "again": f"?point={point.pk}&after={after}&began={began}&instead={instead}",
     }
     is_part = request.headers.get("HX-Request") == "true"
     answer = render(request, "people/_waiting.html" if is_part else "people/waiting.html", context)
@@ -358,9 +395,6 @@ def _unknown_card(community: Community, point: AccessPoint, after: int) -> tuple
         if is_unknown and data.get("point") == point.pk and data.get("method") in _CARDS:
             return str(data.get("value") or "")[:40], str(data["method"])
     return "", ""
-
-
-_CARDS = (Method.CARD, Method.SECURE_CARD)
 
 
 def _number(text: str | None, otherwise: int) -> int:
@@ -391,99 +425,8 @@ def _holds(residency: Residency, at: datetime) -> bool:
 
 
 def _holder(request: StaffRequest, holder_id: str) -> Holder:
-    return get_object_or_404(
-        Holder.objects.select_related("community"),
-        pk=holder_id,
-        community=request.staff.community,
-    )
-
-
-def _holder_page(
-    request: StaffRequest,
-    person: Holder,
-    *,
-    card_form: CardForm | None = None,
-    plate_form: PlateForm | None = None,
-    pin_form: PinForm | None = None,
-    residency_form: ResidencyForm | None = None,
-) -> HttpResponse:
-    now = timezone.now()
-    community = person.community
-    residencies = person.residencies.select_related("unit__building").order_by("unit__code", "id")
-    credentials = list(person.credentials.order_by("method", "-created_at"))
-    face_credential = next(
-        (c for c in credentials if c.method == Method.FACE and c.status != Status.REVOKED), None
-    )
-    context = {
-        "holder": person,
-        "residencies": [{"row": row, "holds": _holds(row, now)} for row in residencies],
-        "credentials": [c for c in credentials if c.status != Status.REVOKED],
-        "revoked": [c for c in credentials if c.status == Status.REVOKED],
-        "face": face_credential,
-        "face_missing_at": list(access.nodes_without(face_credential)) if face_credential else [],
-        "consents": person.consents.order_by("-given_at"),
-        "opens": _opens(person, now),
-        "passes": person.passes.order_by("-issued_at")[:5],
-        "readers": [
-            point
-            for point in AccessPoint.objects.filter(portal__community=community)
-            .select_related("portal")
-            .order_by("name")
-            if set(point.methods) & set(_CARDS)
-        ],
-        "card_form": card_form or CardForm(),
-        "plate_form": plate_form or PlateForm(),
-        "pin_form": pin_form or PinForm(),
-        "has_pin": any(c.method == Method.PIN and c.status != Status.REVOKED for c in credentials),
-        "residency_form": residency_form or ResidencyForm(community),
-        "units": _units(community),
-        "may_manage": request.staff.role in MANAGE,
-        "now": now,
-    }
-    is_fault = any(form is not None for form in (card_form, plate_form, pin_form, residency_form))
-    return render(request, "people/holder.html", context, status=422 if is_fault else 200)
-
-
-def _opens(person: Holder, now: datetime) -> list[dict[str, object]]:
-    """List what opens for a holder now, each access point with the rules that admit."""
-    if person.status != HolderStatus.ACTIVE:
-        return []
-    groups: set[str] = set()
-    way = frozenset(way_to_host(person))
-    for residency in person.residencies.filter(in_force(now)).select_related("unit"):
-        groups |= {community_group(person.community_id), building_group(residency.unit.building_id)}
-    if person.kind == HolderKind.STAFF:
-        groups.add(STAFF)
-    if person.kind == HolderKind.VISITOR:
-        groups.add(VISITORS)
-    opened: dict[str, dict[str, Any]] = {}
-    rules = (
-        AccessRule.objects.filter(community=person.community)
-        .filter(Q(valid_from=None) | Q(valid_from__lte=now))
-        .filter(Q(valid_until=None) | Q(valid_until__gt=now))
-        .select_related("schedule")
-        .prefetch_related("points__portal")
-    )
-    for rule in rules:
-        if not groups & set(rule.groups):
-            continue
-        for point in rule.points.all():
-            if way and point.pk not in way:
-                continue
-            row = opened.setdefault(point.pk, {"point": point, "schedules": set(), "always": False})
-            if rule.schedule is None:
-                row["always"] = True
-            else:
-                row["schedules"].add(rule.schedule.name)
-    return sorted(opened.values(), key=lambda row: str(row["point"].name))
-
-
-def _units(community: Community) -> Any:
-    return (
-        Unit.objects.filter(building__community=community)
-        .order_by("code")
-        .values_list("code", flat=True)
-    )
+    people = holders_in_scope(request.staff).select_related("community")
+    return get_object_or_404(people, pk=holder_id)
 
 
 def _form_page(request: HttpRequest, template: str, form: Any, **context: Any) -> HttpResponse:
