@@ -310,12 +310,17 @@ class SealedKey:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A face template sealed to one node's key; `id` is the credential's."""
+    """A face template sealed to one node's key; `id` is the credential's.
+
+    `photo` marks the photograph that the hub keeps of it, empty for none: another mark, or none
+    any more, sends the node to ask for it again, and terminals forget what is kept no longer.
+    """
 
     id: str
     holder: str
     model: str
     sealed: str
+    photo: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from anlin.hub.access.models import (
     Household,
     NodeKey,
     Parking,
+    Photo,
     PolicyChange,
     Portal,
     Schedule,
@@ -475,9 +476,17 @@ def _sealed_keys(community_id: str, ids: Sequence[str]) -> _Compiled:
 
 def _templates(community_id: str, ids: Sequence[str]) -> _Compiled:
     rows = FaceTemplate.objects.filter(credential__community=community_id, credential__in=ids)
+    kept = Photo.objects.filter(credential__community=community_id, credential__in=ids)
+    marks = {row.credential_id: row.mark for row in kept}
     return {
         (row.credential_id, row.node_id): to_data(
-            core.Template(row.credential_id, row.credential.holder_id, row.model, row.sealed)
+            core.Template(
+                row.credential_id,
+                row.credential.holder_id,
+                row.model,
+                row.sealed,
+                marks.get(row.credential_id, ""),
+            )
         )
         for row in rows.select_related("credential")
     }

@@ -201,3 +201,19 @@ def test_a_lease_ends_by_itself_at_its_minute(cast: Cast) -> None:
     for at, reason in ((end - timedelta(seconds=1), Reason.GRANTED), (end, Reason.RESIDENCY_ENDED)):
         presentation = Presentation(cast.point.pk, Method.CARD, "0000AAAA", at)
         assert decide(policy, presentation, NORMAL, at).reason is reason
+
+
+def test_an_edge_is_told_that_a_photograph_is_kept_no_longer(cast: Cast) -> None:
+    from anlin.hub.access.tests.test_faces import enrolled
+
+    people.give_consent(cast.lin, Purpose.FACE, BY)
+    people.give_consent(cast.lin, Purpose.PHOTO, BY)
+    face = access.keep_face(cast.lin, enrolled(), b"jpeg", BY)
+    policy = replica(cast.node)
+    kept = policy.templates[face.pk]
+    assert kept.photo
+    people.withdraw_consent(cast.lin, Purpose.PHOTO, BY)
+    replica(cast.node, policy)
+    # Asked for again, because it is not what it was; the hub has none to give any more.
+    assert policy.templates[face.pk].photo == ""
+    assert policy.templates[face.pk].sealed == kept.sealed
