@@ -13,11 +13,15 @@ class ChannelError(Exception):
     `permanent` says that trying the same again is of no use: the number is wrong, the address
     has gone, or the channel is set up wrongly. Its text names the channel and the rule; it never
     holds the message, the secret of the channel, or the whole of an address.
+
+    `maybe_taken` says that the message may have left all the same: the answer was lost, or can't
+    be read. Who must not send twice does not try such a one again.
     """
 
-    def __init__(self, text: str, *, permanent: bool) -> None:
+    def __init__(self, text: str, *, permanent: bool, maybe_taken: bool = False) -> None:
         super().__init__(text)
         self.permanent = permanent
+        self.maybe_taken = maybe_taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ _NUMBER = re.compile(r"\+?[0-9]{5,15}")
 _BLANK = re.compile(r"\{(\w+)\}")
 _AGAIN = frozenset({408, 425, 429})
 """Answers of the 4xx family that another try may change."""
+_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
+"""No connection, so nothing went over it."""
 
 
 def send(message: Message, config: Gateway | Console) -> Receipt:
@@ -52,7 +54,11 @@ def send(message: Message, config: Gateway | Console) -> Receipt:
         ):
             return _judged(answer, config)
     except httpx.HTTPError as error:
-        raise ChannelError(f"sms: the gateway: {type(error).__name__}", permanent=False) from error
+        raise ChannelError(
+            f"sms: the gateway: {type(error).__name__}",
+            permanent=False,
+            maybe_taken=not isinstance(error, _NEVER_LEFT),
+        ) from error
 
 
 def tail(number: str) -> str:
@@ -98,7 +104,12 @@ def _judged(answer: httpx.Response, config: Gateway) -> Receipt:
     status = answer.status_code
     if not 200 <= status < 300:
         permanent = 300 <= status < 500 and status not in _AGAIN
-        raise ChannelError(f"sms: the gateway answered {status}", permanent=permanent)
+        raise ChannelError(
+            f"sms: the gateway answered {status}",
+            permanent=permanent,
+            # A gateway that fails halfway, or waits for no more, may have sent it before.
+            maybe_taken=status >= 500 or status == 408,
+        )
     if not config.taken_field and not config.reference:
         return Receipt()
     body = b""
@@ -106,12 +117,16 @@ def _judged(answer: httpx.Response, config: Gateway) -> Receipt:
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
             raise ChannelError(
-                f"sms: the gateway's answer is over {MAX_ANSWER_BYTES} bytes", permanent=False
+                f"sms: the gateway's answer is over {MAX_ANSWER_BYTES} bytes",
+                permanent=False,
+                maybe_taken=True,
             )
     try:
         said = json.loads(body)
     except ValueError as error:
-        raise ChannelError("sms: the gateway's answer is not JSON", permanent=False) from error
+        raise ChannelError(
+            "sms: the gateway's answer is not JSON", permanent=False, maybe_taken=True
+        ) from error
     found = str(_at(said, config.taken_field)) if config.taken_field else ""
     if found != config.taken_equals:
         raise ChannelError(

@@ -1,0 +1,1 @@
+"""Mail by SMTP, through the server that a community has an account with."""
