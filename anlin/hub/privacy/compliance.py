@@ -18,7 +18,7 @@ from anlin.hub.events.models import Event
 from anlin.hub.people.models import Community, Consent, Role, StaffProfile
 from anlin.hub.privacy import assessment, faces, ledger, requests, retention
 from anlin.hub.privacy.logtime import position_before
-from anlin.hub.privacy.models import Notice, Receipt
+from anlin.hub.privacy.models import PRIVATE_AREAS, Notice, Receipt
 from anlin.hub.privacy.points import check_points
 
 FIRE_TEST_EVERY = timedelta(days=31)
@@ -229,8 +229,7 @@ def _signs(community: Community) -> Item:
     found = faces.register(community, today)
     faulty = [one.device.name for one in found if one.faults]
     is_private = any(
-        one.has_faces and one.site is not None and one.site.area in faces.PRIVATE_AREAS
-        for one in found
+        one.has_faces and one.site is not None and one.site.area in PRIVATE_AREAS for one in found
     )
     return Item(
         _("Cameras registered, signed and filed; none with faces in private places"),

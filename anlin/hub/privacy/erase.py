@@ -23,7 +23,7 @@ from anlin.hub.access.parking import cars_of
 from anlin.hub.access.policy import publish
 from anlin.hub.audit.guard import rewriting
 from anlin.hub.audit.log import Actor
-from anlin.hub.audit.models import Change
+from anlin.hub.audit.models import Change, Rewriting
 from anlin.hub.databases import DEFAULT, EVENTS
 from anlin.hub.errors import RuleError
 from anlin.hub.people.models import Consent, Holder, in_force
@@ -113,7 +113,8 @@ def _erase_signature(holder: Holder) -> None:
     """Empty every field that a resident signed: "name (id)", as `Actor.resident` writes it."""
     signature = f"({holder.pk})"
     for table in apps.get_models():
-        if table._meta.app_label == "events" or not table.__module__.startswith("anlin.hub."):
+        is_ours = table.__module__.startswith("anlin.hub.")
+        if not is_ours or table is Rewriting or table._meta.app_label == "events":
             continue
         for field in table._meta.concrete_fields:
             if isinstance(field, models.CharField) and (field.max_length or 0) >= _SIGNED_CHARS:

@@ -383,21 +383,27 @@ def _left_rows(rows: QuerySet[Any], due: QuerySet[Any], field: str) -> Left:
     return Left(count, count >= MOST_COUNTED, oldest)
 
 
-def _of_table(
-    select: Callable[[Community], QuerySet[Any]], field: str
+def _of_log(
+    table: type[Change] | type[View],
 ) -> tuple[Callable[[Community, datetime, str], Batches], Callable[[Community, datetime], Left]]:
+    """Let go of a log to which the database only lets rows be added, unless it is written down."""
+
     def run(community: Community, cutoff: datetime, mark: str) -> Batches:
-        yield from _delete_all(select(community).filter(**{f"{field}__lt": cutoff}))
+        due = table._base_manager.filter(community=community, at__lt=cutoff)
+        while due.exists():
+            with rewriting("retention", mark):
+                count = _delete(due)
+            yield count
 
     def left(community: Community, cutoff: datetime) -> Left:
-        rows = select(community)
-        return _left_rows(rows, rows.filter(**{f"{field}__lt": cutoff}), field)
+        rows = table._base_manager.filter(community=community)
+        return _left_rows(rows, rows.filter(at__lt=cutoff), "at")
 
     return run, left
 
 
-_run_looks, _left_looks = _of_table(lambda one: View.objects.filter(community=one), "at")
-_run_changes, _left_changes = _of_table(lambda one: Change.objects.filter(community=one), "at")
+_run_looks, _left_looks = _of_log(View)
+_run_changes, _left_changes = _of_log(Change)
 
 
 def _photos_without_consent(community: Community) -> QuerySet[Photo]:
