@@ -286,6 +286,9 @@ def model_word(label: str) -> str:
 
 def action_word(action: str) -> str:
     """Say what was done."""
+    first, _space, method = action.partition(" ")
+    if first == "add" and method in console.METHOD:
+        return gettext("added: %(what)s") % {"what": console.METHOD[method]}
     return str(ACTIONS.get(action, action))
 
 
