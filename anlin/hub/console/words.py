@@ -198,9 +198,17 @@ PLACES = (
     Place("people:holders", _("People"), "people", _DESK),
     Place("access:points", _("Doors"), "points", _TECH),
     Place("visits:today", _("Visitors"), "visits", _DESK),
+    Place("office:search", _("Find"), "search", _DESK),
+    Place("office:home", _("Office"), "changes", frozenset({Role.MANAGER})),
     Place("state:inside", _("Inside"), "home", _DESK),
     Place("devices:nodes", _("Devices"), "nodes", _TECH - {Role.GUARD, Role.LIAISON}),
     Place("setup:home", _("Set-up"), "setup", frozenset({Role.MANAGER, Role.INSTALLER})),
+    Place(
+        "people:attention",
+        _("Looked after"),
+        "people",
+        frozenset({Role.LIAISON, Role.COMMITTEE}),
+    ),
     Place(
         "watch:entries",
         _("Watch entries"),

@@ -6,7 +6,7 @@ from anlin.hub.office import bulk_views, list_views, views
 
 app_name = "office"
 urlpatterns = [
-    path("", views.home, name="home"),
+    path("queues", views.home, name="home"),
     path("search", views.search, name="search"),
     path("queues/<str:key>", views.queue, name="queue"),
     path("lists", list_views.lists, name="lists"),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from importlib import import_module
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from anlin.core.event import EventKind
 from anlin.hub.access import services as access
 from anlin.hub.console.tests.world import BY, SignIn, World, make_world
+from anlin.hub.people.attention import record_attention
+from anlin.hub.people.models import AttentionGroup
+from anlin.hub.vehicles import services as vehicles
+from anlin.hub.office.models import Job, JobKind, JobState
 
 pytestmark = pytest.mark.django_db(databases=["default", "events"])
 
@@ -29,6 +35,19 @@ PAGES = [
     ("people:holder", "holder", DESK),
     ("people:edit", "holder", {"meng"}),
     ("people:face", "holder", {"meng"}),
+    ("people:identity", "holder", {"meng"}),
+    ("people:doubles", "", {"meng"}),
+    ("people:attention", "", {"committee", "liaison"}),
+    ("people:attend", "holder", {"committee", "liaison"}),
+    ("people:homes", "", DESK),
+    ("people:home", "unit", DESK),
+    ("people:edit_home", "unit", {"meng"}),
+    ("people:place", "building", {"meng"}),
+    ("vehicles:vehicles", "", DESK),
+    ("vehicles:vehicle", "vehicle", DESK),
+    ("vehicles:add_vehicle", "holder", {"meng"}),
+    ("vehicles:add_ebike", "holder", {"meng"}),
+    ("vehicles:ebike", "ebike", {"meng"}),
     ("access:points", "", ALL),
     ("access:command", "portal", DESK),
     ("access:recent", "", DESK),
@@ -74,6 +93,15 @@ PAGES = [
     ("watch:propose", "", {"liaison"}),
     ("audit:changes", "", {"meng", "committee", "auditor"}),
     ("audit:looks", "", {"meng", "auditor"}),
+    ("office:home", "", {"meng"}),
+    ("office:search", "", DESK),
+    ("office:queue", "queue", {"meng"}),
+    ("office:lists", "", {"meng"}),
+    ("office:template", "", {"meng"}),
+    ("office:job", "list", {"meng"}),
+    ("office:faults", "list", {"meng"}),
+    ("office:bulk", "", {"meng"}),
+    ("office:bulk_preview", "bulk", {"meng"}),
 ]
 
 ACTIONS = [
@@ -81,6 +109,16 @@ ACTIONS = [
     ("people:add_card", "holder", {"meng"}),
     ("people:add_plate", "holder", {"meng"}),
     ("people:add_residency", "holder", {"meng"}),
+    ("people:prove_residency", "residency", {"meng"}),
+    ("people:lease_end", "residency", {"meng"}),
+    ("people:prove_identity", "by clerk", {"meng"}),
+    ("people:forget_identity", "holder", {"meng"}),
+    ("people:replace_card", "replace", {"meng"}),
+    ("people:end_attention", "attention", {"committee", "liaison"}),
+    ("vehicles:change_vehicle", "vehicle", {"meng"}),
+    ("vehicles:decide", "end", {"meng"}),
+    ("vehicles:rule", "", {"meng"}),
+    ("vehicles:end_ebike", "ebike", {"meng"}),
     ("access:change_credential", "lost", DESK),
     ("access:change_credential", "revoke", {"meng"}),
     ("access:change_credential", "resume", {"meng"}),
@@ -98,6 +136,11 @@ ACTIONS = [
     ("state:left", "", DESK),
     ("state:notice", "event", DESK),
     ("state:screen_key", "point", BUILD),
+    ("office:post", "", {"meng"}),
+    ("office:export", "", {"meng"}),
+    ("office:take_over", "list", {"meng"}),
+    ("office:again", "list", {"meng"}),
+    ("office:bulk_confirm", "bulk", {"meng"}),
 ]
 
 
@@ -111,11 +154,37 @@ def _made(world: World, what: str) -> str:
         case "schedule":
             found = community.schedules.first()
             return (found or access.add_schedule(community, "夜间", BY)).pk
+        case "attention":
+            lin = world.people["lin"]
+            until = timezone.localdate() + timedelta(days=9)
+            basis = "本人书面同意"
+            group = AttentionGroup.LONE_ELDER
+            return record_attention(lin, group, basis, "本人", until, BY).pk
+        case "vehicle":
+            lin = world.people["lin"]
+            made = lin.vehicles.first()
+            return (made or vehicles.add_vehicle(lin, "京A54321", BY)).pk
+        case "ebike":
+            made_bike = world.people["lin"].ebikes.first()
+            return (made_bike or vehicles.add_ebike(world.people["lin"], BY, tag="E20047")).pk
         case "event":
             return str(world.happened(EventKind.TAILGATING, world.portals["east"].pk).pk)
         case _:
             table = community.holiday_tables.first()
             return (table or access.add_holidays(community, "节假日", [], BY)).pk
+
+
+def _job(world: World, kind: JobKind) -> str:
+    job = Job.objects.create(
+        community=world.community,
+        staff=world.staff["meng"],
+        by="meng",
+        kind=kind,
+        state=JobState.CHECKED,
+        asked_at=timezone.now(),
+        params={"action": "suspend", "targets": {}, "days": 1, "reason": "-"},
+    )
+    return job.pk
 
 
 def address(world: World, name: str, on: str) -> str:
@@ -133,6 +202,17 @@ def address(world: World, name: str, on: str) -> str:
         "schedule": [_made(world, "schedule")],
         "holidays": [_made(world, "holidays")],
         "event": [_made(world, "event")],
+        "building": [lin.residencies.get().unit.building_id],
+        "residency": [lin.residencies.get().pk],
+        "by clerk": [lin.pk, "clerk"],
+        "replace": [lin.pk, lin.credentials.filter(method="card").get().pk],
+        "attention": [_made(world, "attention")],
+        "vehicle": [_made(world, "vehicle")],
+        "end": [_made(world, "vehicle"), "end"],
+        "ebike": [_made(world, "ebike")],
+        "queue": ["leases"],
+        "list": [_job(world, JobKind.IMPORT)],
+        "bulk": [_job(world, JobKind.BULK)],
         "lost": [lin.credentials.filter(method="card").get().pk, "lost"],
         "revoke": [lin.credentials.filter(method="card").get().pk, "revoke"],
         "resume": [lin.credentials.filter(method="card").get().pk, "resume"],
@@ -225,7 +305,7 @@ def test_the_committee_sees_that_something_changed_but_not_what_about_whom(
 
 def test_every_page_declares_its_roles_or_why_it_has_none() -> None:
     bare, count = [], 0
-    for app in ("console", "people", "access", "devices", "audit", "state", "explain"):
+    for app in ("console", "people", "access", "devices", "audit", "state", "explain", "office"):
         for pattern in import_module(f"anlin.hub.{app}.urls").urlpatterns:
             count += 1
             view = pattern.callback
