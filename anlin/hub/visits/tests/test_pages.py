@@ -318,3 +318,16 @@ def test_every_address_declares_who_it_is_for() -> None:
     for pattern in urlpatterns:
         view = pattern.callback
         assert getattr(view, "allowed_roles", None) or getattr(view, "public_because", None)
+
+
+def test_what_waits_for_the_office_is_in_its_queues(visits: Visits) -> None:
+    from anlin.hub.visits.queues import appeals, approvals
+
+    meng = visits.world.staff["meng"]
+    assert approvals(meng, visits.now).count == appeals(meng, visits.now).count == 0
+    bars.bar(visits.community, BY, reason="x", until=visits.now + 9 * HOUR, phone="13900000002")
+    visit = services.invite(
+        visits.home, visits.lin, visits.wish(phone="13900000002"), visits.by(visits.lin)
+    )
+    bars.appeal(visit, "不是我", services.VISITOR)
+    assert approvals(meng, visits.now).count == appeals(meng, visits.now).count == 1
