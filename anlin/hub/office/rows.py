@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from django.utils.functional import Promise
@@ -577,6 +578,7 @@ def home_code(building: str, entrance: str, code: str) -> str:
 _TAIL = re.compile(r"(号楼|楼栋|单元|栋|幢|座|楼|号|区|期)$")
 
 
+@lru_cache(4096)
 def short(name: str) -> str:
     """Give a building or entrance without the word for it: 1 of 1栋, A of A座."""
     text = unicodedata.normalize("NFKC", name).upper().replace(" ", "")

@@ -8,13 +8,15 @@ import pytest
 from pytest_django import Settings
 
 from anlin.hub.audit.log import Actor
-from anlin.hub.console.tests.conftest import _catalogues, sign_in, world  # noqa: F401
+from anlin.hub.console.tests import conftest as console
 from anlin.hub.console.tests.world import World
 from anlin.hub.office import importing, jobs, work
 from anlin.hub.office.models import Job
 from anlin.hub.office.rows import COLUMNS, TITLES, Table
 from anlin.hub.office.workbook import book_of
 from anlin.hub.people.models import StaffProfile
+
+_catalogues, sign_in, world = console._catalogues, console.sign_in, console.world
 
 
 @pytest.fixture(autouse=True)

@@ -31,6 +31,7 @@ from anlin.hub.people.models import Building, Holder, Residency, StaffProfile, U
 
 pytestmark = pytest.mark.django_db(databases=["default", "events"])
 
+DAY = datetime(2099, 6, 30)  # noqa: DTZ001  as a workbook holds it
 HEAD = "楼栋,单元,房号,姓名,手机,身份,截止日期\n"
 
 
@@ -85,7 +86,7 @@ def test_every_bad_row_is_named_with_column_value_and_rule_and_nothing_is_writte
                 ["6栋", "", "105", "孟", "", "租户", "", "", "", ""],
                 ["6栋", "", "106", "郭", "", "租户", "", "2020-01-01", "", ""],
                 ["6栋", "", "107", "钱", "", "租户", "2099-02-01", "2099-01-01", "", ""],
-                ["6栋", "", datetime(2026, 1, 10), "钱二", "", "业主", "", "", "", ""],
+                ["6栋", "", DAY, "钱二", "", "业主", "", "", "", ""],
                 ["6栋", "", "101", "林", "13900000001", "业主", "", "", "", ""],
                 ["6栋", "", "108", "林" * 61, "", "业主", "", "31/12/2099", "", ""],
                 ["", "", "#N/A", "王三", "", "业主", "", "", "", ""],
@@ -160,9 +161,7 @@ def test_two_of_one_name_in_one_home_are_told_apart_by_their_telephones(
     assert faults(vague) == [(2, "姓名", "namesakes")]
 
 
-def test_a_file_posted_twice_does_one_thing(
-    send: Send, meng: StaffProfile, by: Actor
-) -> None:
+def test_a_file_posted_twice_does_one_thing(send: Send, meng: StaffProfile, by: Actor) -> None:
     content = book(people_sheet(["7栋", "", "101", "林青", "", "业主", "", "", "", ""]))
     job = taken(send(content), by)
     again, is_new = importing.post(meng, "other name.xlsx", content, by)
@@ -250,9 +249,7 @@ def test_a_csv_file_is_read_in_the_encodings_that_programs_write(
     assert Holder.objects.get(name="林㐂").residencies.get().unit.code == "9-101"
 
 
-def test_merged_cells_titles_and_dates_as_excel_writes_them_are_read(
-    send: Send, by: Actor
-) -> None:
+def test_merged_cells_titles_and_dates_as_excel_writes_them_are_read(send: Send, by: Actor) -> None:
     out = io.BytesIO()
     workbook = Workbook()
     sheet: Any = workbook.active
@@ -261,7 +258,7 @@ def test_merged_cells_titles_and_dates_as_excel_writes_them_are_read(
     sheet.append(["楼号", "房间号", "住户姓名", "联系电话", "与房屋关系", "合同到期", "宠物"])
     sheet.append(["9栋", 101, "林青", 13900000001, "户主"])
     sheet.append([None, None, "林红", "139-0000-0002", "配偶"])
-    sheet.append([None, 102, "王远", None, "租客", datetime(2099, 6, 30), "狗"])
+    sheet.append([None, 102, "王远", None, "租客", DAY, "狗"])
     sheet.append([None, 103, "赵远", None, "租客", 72866])
     sheet.append([None, 104, "孟远", None, "租客", "2099.6.30"])
     sheet.merge_cells("A3:A7")
@@ -284,10 +281,12 @@ def test_merged_cells_titles_and_dates_as_excel_writes_them_are_read(
 
 def bomb(mebibytes: int) -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
-        with packed.open("xl/worksheets/sheet1.xml", "w", force_zip64=True) as part:
-            for _ in range(mebibytes):
-                part.write(b" " * 2**20)
+    with (
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed,
+        packed.open("xl/worksheets/sheet1.xml", "w", force_zip64=True) as part,
+    ):
+        for _ in range(mebibytes):
+            part.write(b" " * 2**20)
     return out.getvalue()
 
 
@@ -382,9 +381,9 @@ def test_a_list_given_out_comes_back_as_all_the_same(
     for purpose in ("moving", "check"):
         job = send(exported(meng, by, purpose))
         assert job.state == JobState.CHECKED, jobs.findings_of(job)
-        assert {count for table in ("homes", "people", "vehicles") for count in job.counts[table]} == {
-            "same"
-        }
+        assert {
+            count for table in ("homes", "people", "vehicles") for count in job.counts[table]
+        } == {"same"}
     assert send(exported(meng, by, "moving", "csv")).counts["people"] == {"same": 2}
 
 
