@@ -87,7 +87,7 @@ def _erase_events(holder: Holder, tokens: traces.Tokens, mark: str, counts: Coun
 
 def _erase_traces(holder: Holder, tokens: traces.Tokens, counts: Counter[str]) -> None:
     counts["state.Presence"] += traces.presences(holder, tokens).delete()[0]
-    counts["audit.View"] += traces.looks_at(holder).delete()[0]
+    counts["audit.View"] += traces.looks_at(holder, tokens).delete()[0]
     gone = {"forgotten": True}
     counts["audit.Change"] += traces.changes_of(holder, tokens).update(before=None, after=gone)
     for change in traces.changes_naming(holder, tokens):

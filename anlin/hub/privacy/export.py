@@ -20,6 +20,7 @@ from anlin.core.entities import Method
 from anlin.hub import vault
 from anlin.hub.access.models import Credential, Photo
 from anlin.hub.audit.log import Actor, viewed
+from anlin.hub.audit.services import looks_at
 from anlin.hub.events.pictures import path_of
 from anlin.hub.events.rows import row as shown
 from anlin.hub.people.models import Holder
@@ -82,7 +83,7 @@ def held(holder: Holder) -> Iterator[Section]:
                 _("Who looked"),
                 tuple(
                     {"at": one.at, "who": one.who, "what": one.what, "purpose": one.purpose}
-                    for one in traces.looks_at(holder).order_by("pk")
+                    for one in looks_at(holder).order_by("pk")
                 ),
             ),
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from anlin.hub.audit.models import View
+from anlin.hub.audit.services import looks_at
 from anlin.hub.people.models import Holder, StaffProfile
 from anlin.hub.privacy.export import make_zip
 from anlin.hub.privacy.ledger import (
@@ -55,21 +56,13 @@ class Look:
     purpose: str
 
 
-_SILENT = "watch entry"
-"""That somebody is sought is no resident's business."""
-
-
 def looks_for(holder: Holder, most: int = MOST_LOOKS) -> list[Look]:
     """List who looked at a person's data, the newest first, by the names that staff go by.
 
-    What a resident sees of themselves is not told. Looks of the police liaison at watch entries
-    are kept from everybody but the auditor.
+    What a resident sees of themselves is not told, nor is that somebody is sought.
     """
     found = list(
-        View.objects.filter(community=holder.community_id, object_id=holder.pk)
-        .exclude(what=_SILENT)
-        .exclude(who__endswith=f"({holder.pk})")
-        .order_by("-id")[: max(1, min(most, MOST_LOOKS))]
+        looks_at(holder).exclude(who__endswith=f"({holder.pk})")[: max(1, min(most, MOST_LOOKS))]
     )
     staff = {
         profile.user.get_username(): profile

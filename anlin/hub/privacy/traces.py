@@ -129,9 +129,9 @@ def changes_naming(holder: Holder, tokens: Tokens) -> models.QuerySet[Change]:
     return Change.objects.filter(pk__in=ids).exclude(object_id__in=tokens.ids)
 
 
-def looks_at(holder: Holder) -> models.QuerySet[View]:
-    """Select every look at a person, and at their pictures by name."""
-    return View.objects.filter(community=holder.community_id, object_id=holder.pk)
+def looks_at(holder: Holder, tokens: Tokens) -> models.QuerySet[View]:
+    """Select every look at a person and at what is theirs alone."""
+    return View.objects.filter(community=holder.community_id, object_id__in=tokens.ids)
 
 
 def history_of(holder: Holder, tokens: Tokens) -> models.QuerySet[PolicyChange]:
