@@ -133,7 +133,7 @@ def _streams(version: int) -> _Streams:
 def _modules(version: int) -> list[int]:
     """List the modules that hold data, in the order in which they are filled."""
     symbol = segno.make("", version=version, error="l", mode="byte", mask=_MASK, micro=False)
-    kinds = [list(row) for row in symbol.matrix_iter(border=0, verbose=True)]
+    kinds: list[list[int]] = [list(row) for row in symbol.matrix_iter(border=0, verbose=True)]
     holds_data = {consts.TYPE_DATA_DARK, consts.TYPE_DATA_LIGHT}
     side = len(kinds)
     # segno counts one module too many as format information; the data runs through it.

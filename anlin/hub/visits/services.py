@@ -21,6 +21,7 @@ from anlin.core import visit as core
 from anlin.core.entities import Direction, Method
 from anlin.hub.access.faults import named
 from anlin.hub.access.models import AccessPoint
+from anlin.hub.access.policy import publish
 from anlin.hub.audit.log import Actor, changing, created, noted
 from anlin.hub.errors import RuleError
 from anlin.hub.ids import random_text
@@ -406,7 +407,7 @@ def tick(now: datetime | None = None) -> int:
         def step(row: Visit, sees: bool = sees) -> None:
             _take(row, core.tick(row.as_core, at, sees_exits=sees))
             if row.is_agreed and way_in.fill_windows(row, at) and row.holder is not None:
-                way_in.publish(row.community, holder=[row.holder.pk])
+                publish(row.community, holder=[row.holder.pk])
 
         _change(visit, CLOCK, "clock", step)
         changed += 1

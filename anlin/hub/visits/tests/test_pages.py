@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.cache import cache
@@ -9,9 +10,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from anlin.hub.console.tests.world import BY, SignIn
+from anlin.hub.console.tests.world import BY, SignIn, make_world
 from anlin.hub.visits import bars, limits, links, services
-from anlin.hub.visits.models import Answered, State, Visit
+from anlin.hub.visits.models import Answered, Bar, State, Visit
+from anlin.hub.visits.queues import appeals, approvals
 from anlin.hub.visits.tests.conftest import Visits
 from anlin.hub.visits.urls import urlpatterns
 
@@ -23,7 +25,7 @@ STAFF = ("guo", "meng", "committee", "installer", "auditor", "liaison")
 
 
 def asked_form(visits: Visits, **changed: str) -> dict[str, str]:
-    local = timezone.localtime(visits.now, timezone.zoneinfo.ZoneInfo("Asia/Shanghai"))
+    local = timezone.localtime(visits.now, ZoneInfo("Asia/Shanghai"))
     return {
         "home": "1-101",
         "surname": "林",
@@ -261,7 +263,7 @@ def address(visits: Visits, name: str) -> str:
     visit = Visit.objects.first() or services.invite(
         visits.home, visits.lin, visits.wish(), visits.by(visits.lin)
     )
-    row = bars.Bar.objects.first() or bars.bar(
+    row = Bar.objects.first() or bars.bar(
         visits.community, BY, reason="x", until=visits.now + HOUR, phone="13900000009"
     )
     arguments = {
@@ -305,8 +307,6 @@ def test_each_page_as_each_of_the_staff_a_resident_and_a_stranger(
 
 
 def test_another_community_s_visit_is_not_there(visits: Visits, sign_in: SignIn) -> None:
-    from anlin.hub.console.tests.world import make_world
-
     visit = services.invite(visits.home, visits.lin, visits.wish(), visits.by(visits.lin))
     other = make_world("别处")
     meng = sign_in("meng", of=other)
@@ -321,8 +321,6 @@ def test_every_address_declares_who_it_is_for() -> None:
 
 
 def test_what_waits_for_the_office_is_in_its_queues(visits: Visits) -> None:
-    from anlin.hub.visits.queues import appeals, approvals
-
     meng = visits.world.staff["meng"]
     assert approvals(meng, visits.now).count == appeals(meng, visits.now).count == 0
     bars.bar(visits.community, BY, reason="x", until=visits.now + 9 * HOUR, phone="13900000002")

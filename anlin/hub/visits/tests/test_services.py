@@ -1,14 +1,18 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.utils import timezone
 
 from anlin.core import access as core_access
 from anlin.core import qr
 from anlin.core.entities import Direction, Method
 from anlin.core.policy import Delta, Policy
 from anlin.hub.access import services as access
+from anlin.hub.access.models import NodeKey
 from anlin.hub.access.passes import code_secret, pass_secret
 from anlin.hub.access.policy import VISITORS, delta_for
 from anlin.hub.audit.models import Change
@@ -17,7 +21,7 @@ from anlin.hub.errors import RuleError
 from anlin.hub.people import services as people
 from anlin.hub.people.models import Holder, HolderStatus
 from anlin.hub.visits import bars, links, services
-from anlin.hub.visits.models import Answered, Kind, State, Visit
+from anlin.hub.visits.models import Answered, Bar, Kind, State, Visit
 from anlin.hub.visits.tests.conftest import Visits
 from anlin.wire import keys
 
@@ -34,9 +38,10 @@ def policy_of(visits: Visits) -> Policy:
     return policy
 
 
-def show(visits: Visits, visit: Visit, point: str, at, code: str = "fresh") -> str:
+def show(visits: Visits, visit: Visit, point: str, at: datetime, code: str = "fresh") -> str:
     """Say what a gate answers to the visitor's pass."""
     policy = policy_of(visits)
+    assert visit.leave is not None
     text = links.shown_now(visit) or access.pass_text(visit.leave)
     issuers = {one.id: one.public_key for one in policy.issuers.values()}
     leave = qr.read(text, issuers, keys.verify)
@@ -47,7 +52,7 @@ def show(visits: Visits, visit: Visit, point: str, at, code: str = "fresh") -> s
     return core_access.decide(policy, shown, state, at).reason.value
 
 
-def drive(visits: Visits, plate: str, at) -> str:
+def drive(visits: Visits, plate: str, at: datetime) -> str:
     shown = core_access.Presentation(
         visits.world.points["lane"].pk,
         Method.PLATE,
@@ -74,8 +79,6 @@ def test_a_guest_of_lin_finds_gate_and_barrier_open_in_the_window_only(visits: V
 def test_the_secret_of_codes_reaches_the_node_sealed_and_makes_the_page_s_codes(
     visits: Visits,
 ) -> None:
-    from anlin.hub.access.models import NodeKey
-
     visit = services.invite(visits.home, visits.lin, visits.wish(), visits.by(visits.lin))
     assert visit.leave is not None
     assert NodeKey.objects.filter(node=visits.world.node, use="pass").count() == 1
@@ -83,8 +86,6 @@ def test_the_secret_of_codes_reaches_the_node_sealed_and_makes_the_page_s_codes(
     assert text is not None
     secret = qr.pass_secret(code_secret(visits.community), visit.leave.pk)
     assert pass_secret(visit.leave) == secret
-    from django.utils import timezone
-
     assert qr.step_shown(text, secret, timezone.now()) is not None
 
 
@@ -220,10 +221,6 @@ def test_who_never_comes_is_a_no_show_and_an_unanswered_question_ends(visits: Vi
 def test_a_cleaner_comes_on_the_days_and_hours_agreed_for_weeks_without_the_hub(
     visits: Visits,
 ) -> None:
-    with_zone = visits.now.astimezone()
-    weekday = with_zone.weekday()
-    from zoneinfo import ZoneInfo
-
     local = visits.now.astimezone(ZoneInfo("Asia/Shanghai"))
     today = local.replace(hour=0, minute=0, second=0)
     weekday = (local.weekday() + 1) % 7
@@ -329,7 +326,9 @@ def test_a_change_moves_window_and_plate_and_the_old_pass_ends(visits: Visits) -
         ({"days": (1, 1), "end_min": 60}, "days"),
     ],
 )
-def test_bad_input_gets_a_sentence_at_its_field(visits: Visits, changed, field) -> None:
+def test_bad_input_gets_a_sentence_at_its_field(
+    visits: Visits, changed: dict[str, Any], field: str
+) -> None:
     given = dict(changed)
     for key in ("starts", "ends"):
         if key in given:
@@ -351,10 +350,10 @@ def test_a_home_can_not_pile_up_visits(visits: Visits) -> None:
 # Barred
 
 
-def barred(visits: Visits, **known: object) -> bars.Bar:
+def barred(visits: Visits, **known: Any) -> Bar:
     return bars.bar(
         visits.community, BY, reason="2027-03-01 电梯内打人", until=visits.now + 30 * DAY, **known
-    )  # type: ignore[arg-type]
+    )
 
 
 def test_who_is_barred_waits_for_the_office_and_lin_reads_no_more_than_that(
@@ -383,7 +382,7 @@ def test_who_is_barred_waits_for_the_office_and_lin_reads_no_more_than_that(
     ],
 )
 def test_a_bar_knows_by_phone_by_plate_or_by_name_and_home(
-    visits: Visits, known, asked, is_barred
+    visits: Visits, known: dict[str, Any], asked: dict[str, str], is_barred: bool
 ) -> None:
     barred(visits, **{k: visits.home if k == "unit" else v for k, v in known.items()})
     visit = services.invite(visits.home, visits.lin, visits.wish(**asked), visits.by(visits.lin))
@@ -408,7 +407,7 @@ def test_a_bar_ends_by_itself_and_by_an_appeal(visits: Visits) -> None:
     second = services.invite(visits.home, visits.lin, visits.wish(phone="13900000002"), by)
     assert not second.needs_office
     old = barred(visits, phone="13900000003")
-    bars.Bar.objects.filter(pk=old.pk).update(until=visits.now - HOUR)
+    Bar.objects.filter(pk=old.pk).update(until=visits.now - HOUR)
     third = services.invite(visits.home, visits.lin, visits.wish(phone="13900000003"), by)
     assert not third.needs_office
 
