@@ -11,7 +11,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods
 
 from anlin.core.entities import Method
-from anlin.hub.audit.models import View
+from anlin.hub.audit.services import looks_at
+from anlin.hub.audit.words import view_word
 from anlin.hub.console.pages import blame, bound
 from anlin.hub.errors import RuleError
 from anlin.hub.people.models import Purpose
@@ -121,6 +122,6 @@ def _text_of(notice: Notice | None) -> list[str]:
 @page
 def looks(request: HomeRequest) -> HttpResponse:
     """Say who looked at what is kept of this resident."""
-    rows = View.objects.filter(community=request.holder.community, object_id=request.holder.pk)
-    context = {"looks": rows.order_by("-at")[:SHOWN_LOOKS]}
+    rows = looks_at(request.holder)[:SHOWN_LOOKS]
+    context = {"looks": [{"row": look, "what": view_word(look.what)} for look in rows]}
     return render(request, "resident/looks.html", context)
