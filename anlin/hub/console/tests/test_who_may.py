@@ -93,6 +93,8 @@ PAGES = [
     ("watch:propose", "", {"liaison"}),
     ("audit:changes", "", {"meng", "committee", "auditor"}),
     ("audit:looks", "", {"meng", "auditor"}),
+    ("resident_desk:asks", "", {"meng"}),
+    ("resident_desk:lines", "", {"meng"}),
     ("office:home", "", {"meng"}),
     ("office:search", "", DESK),
     ("office:queue", "queue", {"meng"}),
