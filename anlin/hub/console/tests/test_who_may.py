@@ -13,10 +13,10 @@ from django.utils import timezone
 from anlin.core.event import EventKind
 from anlin.hub.access import services as access
 from anlin.hub.console.tests.world import BY, SignIn, World, make_world
+from anlin.hub.office.models import Job, JobKind, JobState
 from anlin.hub.people.attention import record_attention
 from anlin.hub.people.models import AttentionGroup
 from anlin.hub.vehicles import services as vehicles
-from anlin.hub.office.models import Job, JobKind, JobState
 
 pytestmark = pytest.mark.django_db(databases=["default", "events"])
 
