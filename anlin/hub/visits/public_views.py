@@ -42,7 +42,8 @@ def private(view: View) -> View:
         response = view(request, *args, **kwargs)
         response.headers["Cache-Control"] = "private, no-store"
         response.headers["X-Robots-Tag"] = "noindex, nofollow"
-        response.headers["Referrer-Policy"] = "no-referrer"
+        # Not "no-referrer": with it a browser posts from nowhere, and its form would be refused.
+        response.headers["Referrer-Policy"] = "same-origin"
         return response
 
     return called

@@ -142,7 +142,7 @@ def test_the_visitor_s_page_is_private_and_its_code_turns(visits: Visits, strang
     )
     page = stranger.get(links.page_path(visit))
     assert page["Cache-Control"] == "private, no-store"
-    assert page["Referrer-Policy"] == "no-referrer"
+    assert page["Referrer-Policy"] == "same-origin"
     assert "京B88888" in page.content.decode()
     assert page.context["turning"]["code"] in (links.shown_now(visit) or "")
     assert stranger.get("/v/not-a-token").status_code == 404
