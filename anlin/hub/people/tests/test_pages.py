@@ -304,7 +304,7 @@ def test_a_home_is_corrected_and_its_building_placed_by_a_touch(
     bad = meng.post(reverse("people:edit_home", args=[unit.pk]), given | {"area_m2": "0"})
     assert bad.status_code == 422
     place = reverse("people:place", args=[unit.building_id])
-    assert meng.post(place, {"plan.x": "120", "plan.y": "480"}).status_code == 302
+    assert meng.post(place, {"plan.x": "75", "plan.y": "300"}).status_code == 302
     unit.building.refresh_from_db()
     assert (unit.building.map_x, unit.building.map_y) == (0.25, 1.0)
     assert meng.post(place, {"right": "", "down": "12"}).status_code == 422
