@@ -148,8 +148,7 @@ def _requests(community: Community) -> Item:
 
 
 def _retention(community: Community) -> Item:
-    previews = retention.preview(community)
-    late = [str(one.rule.word) for one in previews if one.is_late]
+    late = [str(rule.word) for rule in retention.late(community)]
     return Item(
         _("Data let go in time, with evidence"),
         "denied" if late else "good",

@@ -167,6 +167,16 @@ LATE_AFTER = timedelta(days=2)
 """The job runs each hour; two days without is a fault that somebody should see to."""
 
 
+def late(community: Community, now: datetime | None = None) -> list[Rule]:
+    """List the kinds of data that no run has seen to lately."""
+    since = (now or timezone.now()) - LATE_AFTER
+    ran = Run.objects.filter(
+        community=community, ended_at__isnull=False, started_at__gte=since
+    ).values_list("kind", flat=True)
+    seen = set(ran)
+    return [rule for kind, rule in RULES.items() if kind not in seen]
+
+
 def preview(community: Community, now: datetime | None = None) -> list[Preview]:
     """Say of every kind what a run would do now, and when one was last done; deletes nothing."""
     at = now or timezone.now()
