@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "anlin.hub.resident",
     "anlin.hub.privacy",
     "anlin.hub.visits",
+    "anlin.hub.notices",
 ]
 
 MIDDLEWARE = [
@@ -143,6 +144,10 @@ SMS_MODE = os.environ.get("ANLIN_SMS", "")
 """How residents get their log-in code: "gateway", "console" (development: into the log), or not."""
 SMS_CONFIG = os.environ.get("ANLIN_SMS_CONFIG", "")
 """The TOML file of the gateway; its secret is ANLIN_SMS_SECRET (docs/guide/accounts.md)."""
+PUSH_CONTACT = os.environ.get("ANLIN_PUSH_CONTACT", "")
+"""Whom a push service writes to about our messages: mailto: or https:; empty: this hub's address."""
+PUSH_ALLOWS_LOCAL = os.environ.get("ANLIN_PUSH_LOCAL", "") == "1"
+"""For tests only: whether a push service may stand on this machine, over http."""
 IS_BEHIND_PROXY = os.environ.get("ANLIN_PROXY", "") == "1"
 """Whether a proxy of our own writes X-Forwarded-For; nobody else's word is taken for an address."""
 
