@@ -17,7 +17,7 @@ from anlin.hub.audit.log import Actor, viewed
 from anlin.hub.console.pages import MANAGE, blame, bound, page
 from anlin.hub.errors import RuleError
 from anlin.hub.office import bulk, jobs
-from anlin.hub.office.forms import BulkForm
+from anlin.hub.office.forms import DAYS, BulkForm
 from anlin.hub.office.models import AT_WORK, Job, JobKind, JobState
 from anlin.hub.permissions import StaffRequest, holders_in_scope
 
@@ -35,7 +35,7 @@ def choose(request: StaffRequest) -> HttpResponse:
                 request.staff,
                 bulk.Action(given["action"]),
                 choice,
-                given["days"],
+                given["days"] or DAYS[0][0],
                 given["reason"],
                 Actor.of(request),
             )

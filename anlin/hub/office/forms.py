@@ -119,7 +119,6 @@ class BulkForm(_InBuildings):
         coerce=int,
         initial=7,
         required=False,
-        empty_value=7,
     )
     reason = forms.CharField(
         label=gettext_lazy("Why"),

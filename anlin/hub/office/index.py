@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from anlin.core.entities import Method, Status
 from anlin.hub.access.models import Credential
@@ -216,20 +216,20 @@ def _touched(numbers: Sequence[int]) -> set[str]:
                 if state and state.get("holder_id"):
                     holders.add(state["holder_id"])
     holders |= objects["people.holder"]
-    for some in _chunks(sorted(objects["people.residency"])):
-        holders |= _holders_of(Residency.objects.filter(pk__in=some))
-    for some in _chunks(sorted(objects["access.credential"])):
-        found = Credential.objects.filter(pk__in=some)
+    for ids in _chunks(sorted(objects["people.residency"])):
+        holders |= _holders_of(Residency.objects.filter(pk__in=ids))
+    for ids in _chunks(sorted(objects["access.credential"])):
+        found = Credential.objects.filter(pk__in=ids)
         holders |= set(found.values_list("holder_id", flat=True))
-    for some in _chunks(sorted(objects["people.unit"])):
-        holders |= _holders_of(Residency.objects.filter(unit__in=some))
-    for some in _chunks(sorted(objects["people.building"])):
-        holders |= _holders_of(Residency.objects.filter(unit__building__in=some))
+    for ids in _chunks(sorted(objects["people.unit"])):
+        holders |= _holders_of(Residency.objects.filter(unit__in=ids))
+    for ids in _chunks(sorted(objects["people.building"])):
+        holders |= _holders_of(Residency.objects.filter(unit__building__in=ids))
     return holders
 
 
-def _holders_of(residencies: Iterable[Residency]) -> set[str]:
-    return {residency.holder_id for residency in residencies}
+def _holders_of(residencies: QuerySet[Residency]) -> set[str]:
+    return set(residencies.values_list("holder_id", flat=True))
 
 
 def _chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:

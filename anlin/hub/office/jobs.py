@@ -174,7 +174,7 @@ def close_file(job_use: str, content: bytes) -> bytes:
     return vault.close(content, f"office {job_use}")
 
 
-def open_file(job_use: str, closed: bytes) -> bytes:
+def open_file(job_use: str, closed: bytes | memoryview) -> bytes:
     """Open what `close_file` closed."""
     return vault.reveal(bytes(closed), f"office {job_use}")
 

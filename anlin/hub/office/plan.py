@@ -129,15 +129,16 @@ class Plan:
     counts: dict[str, Counter[str]] = field(
         default_factory=lambda: {table.value: Counter() for table in Table}
     )
-    new: dict[type, list[Any]] = field(
+    new: dict[Any, list[Any]] = field(
         default_factory=lambda: {
             kind: [] for kind in (Building, Unit, Holder, Residency, Credential)
         }
     )
-    before: dict[type, dict[str, tuple[Any, dict[str, Any]]]] = field(
+    before: dict[Any, dict[str, tuple[Any, dict[str, Any]]]] = field(
         default_factory=lambda: {kind: {} for kind in (Unit, Holder, Residency)}
     )
-    """Records that change, each with its state as it was."""
+    """Records that change, each with its state as it was. Like `new` by model, in the order in
+    which one needs the other."""
     moved: set[str] = field(default_factory=set)
     """Known holders whose homes change: the household of their cars may."""
 
@@ -410,26 +411,24 @@ class Plan:
     def _is_new(self, obj: Any) -> bool:
         return bool(obj._state.adding)
 
-    def _blame(self, line: Line, code: str, key: str, **params: object) -> None:
+    def _blame(self, line: Line, rule: str, key: str, **params: object) -> None:
         column = next(column for column in lists.COLUMNS[line.table] if column.key == key)
         value = lists.plain(_typed(line.values.get(key)))
         self.faults.append(
-            Fault(code, line.sheet, line.row, column.heading, value[:80], dict(params))
+            Fault(rule, line.sheet, line.row, column.heading, value[:80], dict(params))
         )
 
     def write(self, by: Actor) -> None:
         """Write all of it; call it in a transaction."""
-        for kind in (Building, Unit, Holder, Residency, Credential):
-            kind.objects.bulk_create(self.new[kind], batch_size=_BATCH)  # type: ignore[attr-defined]
-            created(by, self.community, *self.new[kind], action="import")
+        for kind, fresh in self.new.items():
+            kind.objects.bulk_create(fresh, batch_size=_BATCH)
+            created(by, self.community, *fresh, action="import")
         for kind, fields in _WRITTEN.items():
             pairs = list(self.before[kind].values())
-            if not pairs:
-                continue
-            kind.objects.bulk_update(  # type: ignore[attr-defined]
-                [obj for obj, _state in pairs], fields, batch_size=_BATCH
-            )
-            all_changed(by, self.community, pairs, "import")
+            if pairs:
+                objects = [obj for obj, _state in pairs]
+                kind.objects.bulk_update(objects, fields, batch_size=_BATCH)
+                all_changed(by, self.community, pairs, "import")
         holders = {holder.pk for holder in self.new[Holder]} | set(self.before[Holder])
         cars = [car.pk for car in self.new[Credential]]
         for some in _chunks(sorted(self.moved)):
@@ -438,7 +437,7 @@ class Plan:
 
 
 COLUMN_OF = {Table.HOMES: "code", Table.PEOPLE: "name", Table.VEHICLES: "plate"}
-_WRITTEN: dict[type, list[str]] = {
+_WRITTEN: dict[Any, list[str]] = {
     Unit: ["floor", "area_m2", "use", "external_code", "entrance"],
     Holder: ["phone", "phone_index", "phone_tail", "greeting", "note"],
     Residency: ["kind", "starts_at", "ends_at"],

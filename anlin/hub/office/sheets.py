@@ -90,7 +90,7 @@ def _workbook(content: bytes) -> Iterator[Sheet]:
     if len(book.sheetnames) > MAX_SHEETS:
         raise SheetError("many_sheets", most=MAX_SHEETS)
     for sheet in book.worksheets:
-        yield Sheet(sheet.title, _filled(_rows_of(sheet), merges.get(sheet.title, {})))
+        yield Sheet(sheet.title, _filled(_rows_of(sheet), merges.get(sheet.title, [])))
     book.close()
 
 
@@ -146,7 +146,7 @@ def _merges_of(packed: zipfile.ZipFile, path: str) -> list[_Merge]:
                 last = match.end()
                 low_column, low_row, high_column, high_row = range_boundaries(match[1].decode())
                 if None not in (low_column, low_row, high_column, high_row):
-                    found.append((low_row, high_row, low_column, high_column))  # type: ignore[arg-type]
+                    found.append((low_row, high_row, low_column, high_column))
                 if len(found) > MAX_MERGES:
                     raise SheetError("bomb", most=MAX_UNPACKED // 2**20)
             # The tail may hold the first half of the next one.
@@ -154,9 +154,8 @@ def _merges_of(packed: zipfile.ZipFile, path: str) -> list[_Merge]:
     return sorted(found)
 
 
-def _filled(rows: Iterator[Row], merges: list[_Merge] | dict[str, Any]) -> Iterator[Row]:
+def _filled(rows: Iterator[Row], waiting: list[_Merge]) -> Iterator[Row]:
     """Give every cell of a merged block the value that stands in its first."""
-    waiting = list(merges)
     open_: list[tuple[_Merge, Any]] = []
     at = 0
     for number, cells in rows:

@@ -157,7 +157,7 @@ def test_a_choice_that_concerns_nobody_is_told_in_words(world: World, sign_in: S
 
 def test_queues_count_what_waits_and_lead_to_it(world: World, sign_in: SignIn, by: Actor) -> None:
     unit = Unit.objects.get(code="1-102")
-    unit.area_m2 = 9  # type: ignore[assignment]
+    unit.area_m2 = 9
     unit.save()
     soon = timezone.now() + timedelta(days=10)
     people.register_holder(

@@ -66,7 +66,7 @@ def test_a_list_is_checked_first_and_taken_over_whole_after_a_yes(
     assert timezone.localtime(home.ends_at).isoformat()[:10] in ("2099-06-30", "2099-07-01")
     assert wang.phone == "13900000003"
     assert wang.phone_tail == "0003"
-    assert Unit.objects.get(code="5-101").area_m2 == 88.5  # type: ignore[comparison-overlap]
+    assert Unit.objects.get(code="5-101").area_m2 == 88.5
     assert Credential.objects.get(key="沪B54321").holder.name == "林青"
     assert Change.objects.filter(action="import", model="people.holder").count() == 3
     assert compile_changes(world.community) == 0
@@ -90,6 +90,8 @@ def test_every_bad_row_is_named_with_column_value_and_rule_and_nothing_is_writte
                 ["6栋", "", "101", "林", "13900000001", "业主", "", "", "", ""],
                 ["6栋", "", "108", "林" * 61, "", "业主", "", "31/12/2099", "", ""],
                 ["", "", "#N/A", "王三", "", "业主", "", "", "", ""],
+                ["6栋", "1单元", "6-9", "王四", "", "业主", "", "", "", ""],
+                ["6栋", "2单元", "6-9", "王五", "", "业主", "", "", "", ""],
             )
         )
     )
@@ -107,8 +109,9 @@ def test_every_bad_row_is_named_with_column_value_and_rule_and_nothing_is_writte
         (11, "截止日期", "date"),
         (12, "房号", "error_cell"),
         (12, "楼栋", "needed"),
+        (14, "房号", "entrance"),
     ]
-    assert job.counts["faults"] == 12
+    assert job.counts["faults"] == 13
     assert Building.objects.count() == before
 
 
