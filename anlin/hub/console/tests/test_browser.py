@@ -186,6 +186,7 @@ def register(page: Any, running: Running, name: str) -> None:
     page.check("input[name=kind][value=staff]")
     page.get_by_role("button", name="Register").click()
     page.get_by_role("link", name="Enrol a face").click()
+    page.check("input[name=age][value='14']")
     page.check("#id_was_shown")
     page.get_by_role("button", name="Agreed").click()
 

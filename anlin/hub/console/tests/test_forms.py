@@ -149,7 +149,7 @@ def test_no_face_without_consent(world: World, sign_in: SignIn) -> None:
     consent = reverse("people:give_consent", args=[world.people["wang"].pk])
     assert client.post(consent, {}).status_code == 422
     assert not world.people["wang"].has_consent(Purpose.FACE)
-    assert client.post(consent, {"was_shown": "on"}).status_code == 302
+    assert client.post(consent, {"was_shown": "on", "age": "14"}).status_code == 302
     assert world.people["wang"].has_consent(Purpose.FACE)
 
 
