@@ -233,7 +233,8 @@ def visitor_pass(request: StaffRequest, pass_id: str) -> HttpResponse:
     context = {
         "pass": leave,
         "now": now,
-        "qr": None if is_dead else _qr(services.pass_text(leave)),
+        # One that rotates is shown on the visitor's own page only: paper would not open.
+        "qr": None if is_dead or leave.rotates else _qr(services.pass_text(leave)),
         "places": [names.get(point, point) for point in leave.points],
     }
     return render(request, "access/pass.html", context)
