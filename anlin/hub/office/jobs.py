@@ -221,7 +221,7 @@ def _lock_path(job: Job) -> Path:
 
 
 def _about(job: Job) -> dict[str, Any]:
-    kept = {"file_name", "file_hash", "attempt"}
-    return {name: getattr(job, name) for name in sorted(kept)} | {
-        name: job.params[name] for name in ("purpose", "reason", "action") if name in job.params
-    }
+    """Give what the change log says of a job: no names, but the file, the purpose and the act."""
+    told = {name: getattr(job, name) for name in ("attempt", "file_hash", "file_name")}
+    said = {"purpose": "purpose", "reason": "reason", "action": "act"}
+    return told | {word: job.params[name] for name, word in said.items() if name in job.params}
