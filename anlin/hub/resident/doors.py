@@ -23,13 +23,13 @@ from anlin.hub.access.credentials import add_phone
 from anlin.hub.access.models import AccessPoint, AccessRule, Credential
 from anlin.hub.audit.log import Actor
 from anlin.hub.devices import services as devices
-from anlin.hub.devices.models import Outcome
+from anlin.hub.devices.models import Node, Outcome
 from anlin.hub.errors import RuleError
 from anlin.hub.events.models import Event
 from anlin.hub.events.rows import PASSAGES
 from anlin.hub.people.models import Community, Holder
 from anlin.hub.reasons import reason_text
-from anlin.hub.resident.homes import Home, NotYoursError, is_child, is_of_home
+from anlin.hub.resident.homes import Home, NotYoursError, is_of_home
 from anlin.hub.resident.models import Opening, RemoteLeave
 
 CONFIRM_WITHIN = timedelta(seconds=10)
@@ -121,10 +121,9 @@ def _doors(community_id: str, revision: int) -> tuple[Door, ...]:
     )
 
 
-def remote_fault(holder: Holder, at: datetime) -> str:
+def remote_fault(home: Home) -> str:
     """Say why a resident may not open doors from a phone; empty where they may."""
-    today = timezone.localtime(at).date()
-    if is_child(holder, today) and not RemoteLeave.objects.filter(child=holder).exists():
+    if home.is_child and not RemoteLeave.objects.filter(child=home.holder).exists():
         return _("Children under 14 open doors from a phone only if the owner allows it.")
     return ""
 
@@ -156,7 +155,7 @@ def open_door(home: Home, point_id: str, token: str, user: User) -> Opening:
         return done
     _refuse_late(token)
     now = timezone.now()
-    fault = remote_fault(home.holder, now)
+    fault = remote_fault(home)
     if fault:
         raise RuleError(fault)
     recent = Opening.objects.filter(holder=home.holder, at__gt=now - timedelta(minutes=1))
@@ -267,8 +266,8 @@ def _decision(opening: Opening) -> Event | None:
 
 def nodes_online(community: Community, at: datetime) -> frozenset[str]:
     """Name the edges that were heard lately."""
-    rows = community.nodes.only("pk", "last_seen_at")
-    return frozenset(node.pk for node in rows if node.is_online(at))
+    heard = community.nodes.filter(last_seen_at__gt=at - Node.SILENT_AFTER)
+    return frozenset(heard.values_list("pk", flat=True))
 
 
 def reachable(doors: Iterable[Door], online: frozenset[str]) -> list[tuple[Door, bool]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -41,11 +41,18 @@ class Home:
     holder: Holder
     residencies: tuple[Residency, ...]
     at: datetime
+    born_on: date | None = None
 
     @property
     def units(self) -> tuple[Unit, ...]:
         """The homes, each once."""
         return tuple({home.unit_id: home.unit for home in self.residencies}.values())
+
+    @property
+    def is_child(self) -> bool:
+        """Whether this resident is known to be under 14."""
+        age = age_on(self.born_on, timezone.localtime(self.at).date())
+        return age is not None and age < CHILD_YEARS
 
     @property
     def groups(self) -> frozenset[str]:
@@ -80,7 +87,9 @@ def home_of(holder: Holder, at: datetime | None = None) -> Home:
     if holder.status != HolderStatus.ACTIVE:
         return Home(holder, (), at)
     rows = holder.residencies.filter(in_force(at)).select_related("unit__building")
-    return Home(holder, tuple(rows.order_by("starts_at", "pk")), at)
+    # The birthday comes along: this is asked on every page.
+    found = tuple(rows.annotate(born_on=F("holder__identity__born_on")).order_by("starts_at", "pk"))
+    return Home(holder, found, at, found[0].born_on if found else None)
 
 
 def household(units: Iterable[Unit], at: datetime) -> QuerySet[Residency]:

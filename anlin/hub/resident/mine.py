@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.core.cache import cache
 from django.db.models import QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from anlin.core.entities import Method, Status
@@ -15,7 +14,7 @@ from anlin.hub.audit.log import Actor
 from anlin.hub.errors import RuleError
 from anlin.hub.people import services as people
 from anlin.hub.people.models import Consent, Purpose
-from anlin.hub.resident.homes import Home, NotYoursError, is_child
+from anlin.hub.resident.homes import Home, NotYoursError
 
 CAN_BE_LOST = frozenset({Method.CARD.value, Method.SECURE_CARD.value})
 PIN_TRIES = 5
@@ -76,7 +75,7 @@ def agree(home: Home, purpose: Purpose, version: str, by: Actor) -> None:
     Raises:
         RuleError: under 14, or the text has changed since it was shown.
     """
-    if is_child(home.holder, timezone.localtime(home.at).date()):
+    if home.is_child:
         raise RuleError(_("For a child under 14 a parent or guardian agrees, at the office."))
     if version != home.holder.community.face_notice_version:
         raise RuleError(_("The text has changed. Read it once more."))

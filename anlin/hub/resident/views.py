@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -34,7 +34,7 @@ def home(request: HomeRequest) -> HttpResponse:
     context = {
         "doors": doors.reachable((door for door in found if door.opens_by_phone), online),
         "has_qr": any(door.takes_qr for door in found),
-        "barred": doors.remote_fault(ours.holder, ours.at),
+        "barred": doors.remote_fault(ours),
     }
     return render(request, "resident/home.html", context)
 
@@ -44,7 +44,7 @@ def home(request: HomeRequest) -> HttpResponse:
 def door(request: HomeRequest, point_id: str) -> HttpResponse:
     """Ask for the second step: nothing opens by one touch of a pocket."""
     chosen = doors.door_of(request.home, point_id)
-    fault = doors.remote_fault(request.holder, request.home.at)
+    fault = doors.remote_fault(request.home)
     if fault:
         messages.error(request, fault)
         return redirect("resident:home")
@@ -108,9 +108,8 @@ def view(request: HttpRequest) -> HttpResponse:
     """Choose print and language. A link does it too, but changes no account."""
     asked = request.POST if request.method == "POST" else request.GET
     onward = asked.get("next", "") or "/home/"
-    if not url_has_allowed_host_and_scheme(onward, {request.get_host()}, request.is_secure()):
-        onward = "/home/"
-    answer = redirect(onward)
+    is_ours = url_has_allowed_host_and_scheme(onward, {request.get_host()}, request.is_secure())
+    answer = HttpResponseRedirect(onward if is_ours and onward.startswith("/") else "/home/")
     size, language = asked.get("size", ""), asked.get("language", "")[:10]
     is_language = language in dict(settings.LANGUAGES) and check_for_language(language)
     if size in (LARGE, "normal"):

@@ -19,22 +19,28 @@ from anlin.hub.resident.homes import private_units
 from anlin.hub.resident.pages import HomeRequest, actor, attempt, page
 from anlin.hub.visits import services as visits
 from anlin.hub.visits.links import page_path
-from anlin.hub.visits.models import State, Visit, open_visits
+from anlin.hub.visits.models import State, Visit, VisitRules
 
 SHOWN_OVER = 10
+SHOWN = visits.MOST_OPEN * 2
+"""All that are open, and some of those that are over."""
 
 
 @require_GET
 @page
 def listed(request: HomeRequest) -> HttpResponse:
-    rows = visitors.visits_of(request.home)
+    shown = list(visitors.visits_of(request.home)[:SHOWN])
     units = private_units(request.home)
     context = {
-        "open": rows.filter(open_visits()).order_by("starts_at")[:50],
-        "over": rows.exclude(open_visits())[:SHOWN_OVER],
+        "open": sorted(
+            (visit for visit in shown if not visit.is_over), key=lambda visit: visit.starts_at
+        ),
+        "over": [visit for visit in shown if visit.is_over][:SHOWN_OVER],
         "units": units,
         "sent": sent_id(),
-        "has_parcel_room": visits.rules_of(request.holder.community).parcel_points.exists(),
+        "has_parcel_room": VisitRules.objects.filter(
+            pk=request.holder.community_id, parcel_points__isnull=False
+        ).exists(),
     }
     return render(request, "resident/visitors.html", context)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from anlin.hub.errors import RuleError
 from anlin.hub.people.models import Unit
 from anlin.hub.resident.asks import end_of_day
 from anlin.hub.resident.forms import HelperForm, InviteForm
-from anlin.hub.resident.homes import Home, NotYoursError, is_child, private_units
+from anlin.hub.resident.homes import Home, NotYoursError, private_units
 from anlin.hub.visits import services as visits
 from anlin.hub.visits.models import Kind, Visit
 
@@ -42,7 +41,7 @@ def unit_of(home: Home, unit_id: str) -> Unit:
         NotYoursError: not a home that this resident invites to.
         RuleError: a child.
     """
-    if is_child(home.holder, timezone.localtime(home.at).date()):
+    if home.is_child:
         raise RuleError(_("Children under 14 ask somebody at home to invite."))
     for unit in private_units(home):
         if unit.pk == unit_id:

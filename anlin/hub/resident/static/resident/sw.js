@@ -88,3 +88,48 @@ async function part(request, event) {
   event.waitUntil(fresh.catch(() => {}));
   return kept;
 }
+
+// A message of the hub: it is shown, and the hub hears that it was, so that no text message follows.
+self.addEventListener("push", (event) => {
+  let told = {};
+  try {
+    told = event.data.json();
+  } catch {
+    // Not ours, or damaged: a browser that shows nothing takes the leave to push away.
+  }
+  event.waitUntil(show(told));
+});
+
+async function show(told) {
+  await self.registration.showNotification(told.title || "安邻 Anlin", {
+    body: told.text || "",
+    tag: told.tag || "anlin",
+    icon: "/static/resident/icon-192.png",
+    badge: "/static/resident/icon-192.png",
+    data: { url: told.url || "/home/notices" },
+  });
+  if (told.receipt) {
+    const address = `/home/push/got/${encodeURIComponent(told.receipt)}`;
+    await fetch(address, { method: "POST", credentials: "omit" }).catch(() => {});
+  }
+}
+
+self.addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  const url = new URL(event.notification.data.url, self.location.origin);
+  if (url.origin !== self.location.origin || !url.pathname.startsWith("/home/")) return;
+  event.waitUntil(open(url.href));
+});
+
+async function open(address) {
+  const shown = await self.clients.matchAll({ type: "window" });
+  for (const page of shown) {
+    try {
+      await page.navigate(address);
+      return await page.focus();
+    } catch {
+      // A page that this worker does not control can't be sent elsewhere.
+    }
+  }
+  return self.clients.openWindow(address);
+}
