@@ -21,7 +21,7 @@ from anlin.hub.accounts.models import How
 from anlin.hub.audit.log import Actor
 from anlin.hub.console.pages import blame
 from anlin.hub.errors import RuleError
-from anlin.hub.people.models import Holder
+from anlin.hub.people.models import Holder, in_force
 from anlin.hub.permissions import may_sign_in, public, resident_of
 
 ASKED, PROVEN = "anlin_code", "anlin_phone"
@@ -122,7 +122,8 @@ def _let_in(request: HttpRequest, holder: Holder, onward: str) -> HttpResponse:
 
 
 def _homes(holder: Holder) -> str:
-    codes = holder.residencies.filter(unit__isnull=False).values_list("unit__code", flat=True)
+    now = holder.residencies.filter(in_force(timezone.now()))
+    codes = now.values_list("unit__code", flat=True)
     return "、".join(dict.fromkeys(codes))
 
 

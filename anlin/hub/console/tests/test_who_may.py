@@ -13,6 +13,7 @@ from django.utils import timezone
 from anlin.core.event import EventKind
 from anlin.hub.access import services as access
 from anlin.hub.console.tests.world import BY, SignIn, World, make_world
+from anlin.hub.notices import board
 from anlin.hub.office.models import Job, JobKind, JobState
 from anlin.hub.people.attention import record_attention
 from anlin.hub.people.models import AttentionGroup
@@ -91,8 +92,18 @@ PAGES = [
     ("explain:ask", "", DESK),
     ("watch:entries", "", KNOW),
     ("watch:propose", "", {"liaison"}),
+    ("accounts:mine", "", ALL),
+    ("accounts:password", "", ALL),
+    ("accounts:staff", "", {"meng"}),
+    ("accounts:add_staff", "", {"meng"}),
+    ("accounts:rule", "", {"meng"}),
     ("audit:changes", "", {"meng", "committee", "auditor"}),
     ("audit:looks", "", {"meng", "auditor"}),
+    ("notices:list", "", DESK | {"committee"}),
+    ("notices:new", "", {"meng", "committee"}),
+    ("notices:notice", "notice", DESK | {"committee"}),
+    ("notices:edit", "notice", {"meng", "committee"}),
+    ("notices:missed", "notice", {"meng"}),
     ("resident_desk:asks", "", {"meng"}),
     ("resident_desk:lines", "", {"meng"}),
     ("office:home", "", {"meng"}),
@@ -135,6 +146,8 @@ ACTIONS = [
     ("setup:remove_rule", "rule", BUILD),
     ("setup:device_password", "device", BUILD),
     ("setup:remove_device", "device", BUILD),
+    ("notices:publish", "notice", {"meng", "committee"}),
+    ("notices:withdraw", "notice", {"meng", "committee"}),
     ("state:left", "", DESK),
     ("state:notice", "event", DESK),
     ("state:screen_key", "point", BUILD),
@@ -171,6 +184,9 @@ def _made(world: World, what: str) -> str:
             return (made_bike or vehicles.add_ebike(world.people["lin"], BY, tag="E20047")).pk
         case "event":
             return str(world.happened(EventKind.TAILGATING, world.portals["east"].pk).pk)
+        case "notice":
+            draft = board.Draft("停水", "今晚八点停水。")
+            return board.write(world.staff["meng"], draft, BY, sent_id=f"n{community.pk}").pk
         case _:
             table = community.holiday_tables.first()
             return (table or access.add_holidays(community, "节假日", [], BY)).pk
@@ -204,6 +220,7 @@ def address(world: World, name: str, on: str) -> str:
         "schedule": [_made(world, "schedule")],
         "holidays": [_made(world, "holidays")],
         "event": [_made(world, "event")],
+        "notice": [_made(world, "notice")],
         "building": [lin.residencies.get().unit.building_id],
         "residency": [lin.residencies.get().pk],
         "by clerk": [lin.pk, "clerk"],
