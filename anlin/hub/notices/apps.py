@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
 
 
 class NoticesConfig(AppConfig):
@@ -11,4 +10,3 @@ class NoticesConfig(AppConfig):
         from anlin.hub.notices import devices
 
         devices.listen()
-        post_migrate.connect(devices.at_install, sender=self)

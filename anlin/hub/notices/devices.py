@@ -16,7 +16,6 @@ from django.utils.translation import gettext as _
 
 from anlin.hub import vault
 from anlin.hub.audit.log import Actor, created, deleted
-from anlin.hub.databases import DEFAULT
 from anlin.hub.errors import RuleError
 from anlin.hub.notices.models import PushDevice, PushKey
 from anlin.hub.people.models import Holder
@@ -45,12 +44,6 @@ def key() -> str:
 def browser_key() -> str:
     """Give what a browser needs in order to subscribe."""
     return public_key(key())
-
-
-def at_install(using: str, **_more: Any) -> None:
-    """Make the key as soon as there is a table for it."""
-    if using == DEFAULT:
-        key()
 
 
 def contact() -> str:
