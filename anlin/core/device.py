@@ -151,6 +151,20 @@ class Struck:
 
 
 @dataclass(frozen=True, slots=True)
+class TagSeen:
+    """An e-bike's radio tag was read by an antenna at an access point. It never opens anything.
+
+    `tag` is in hex capitals.
+    """
+
+    device: str
+    point: str
+    tag: str
+    origin: str | None = None
+    age_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Online:
     """Whether the device, or a named part of it, can be heard; `detail` says how we know."""
 
@@ -248,6 +262,7 @@ Report = (
     | Loop
     | Arm
     | Struck
+    | TagSeen
     | Online
     | Fault
     | TableState

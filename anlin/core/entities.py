@@ -167,6 +167,28 @@ class Household:
 
 
 @dataclass(frozen=True, slots=True)
+class Housemate:
+    """A holder who lives with another one, for as long as both do."""
+
+    holder: str
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bike:
+    """An e-bike by its radio tag: whose it is, and with whom the owner lives.
+
+    `tag` is in hex capitals. Of homes without such a bike no edge learns who lives together.
+    """
+
+    id: str
+    tag: str
+    holder: str
+    household: tuple[Housemate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Area:
     """A space bounded by portals. `capacity` 0 is without limit."""
 
@@ -339,6 +361,7 @@ Entity = (
     | Holder
     | Credential
     | Household
+    | Bike
     | Area
     | Parking
     | Portal
@@ -359,6 +382,7 @@ KINDS: dict[str, type[Any]] = {
     "holder": Holder,
     "credential": Credential,
     "household": Household,
+    "bike": Bike,
     "area": Area,
     "parking": Parking,
     "portal": Portal,

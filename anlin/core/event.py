@@ -29,6 +29,8 @@ class EventKind(Word):
     DURESS = "duress"
     WATCH_HIT = "watch_hit"
     REPEATED_DENIALS = "repeated_denials"
+    BIKE_QUESTION = "bike_question"
+    TAG_SEEN = "tag_seen"
     ANTI_PASSBACK_NOTED = "anti_passback_noted"
     BOARD_DISAGREES = "board_disagrees"
     TAILGATING = "tailgating"

@@ -17,6 +17,7 @@ from anlin.core.entities import (
     AccessPoint,
     AccessRule,
     Area,
+    Bike,
     Community,
     Credential,
     Device,
@@ -94,10 +95,12 @@ class Policy:
         self.areas: Mapping[str, Area] = self._tables["area"]
         self.parking: Mapping[str, Parking] = self._tables["parking"]
         self.households: Mapping[str, Household] = self._tables["household"]
+        self.bikes: Mapping[str, Bike] = self._tables["bike"]
         self.pass_uses: Mapping[str, PassUse] = self._tables["pass_use"]
         self.sealed_keys: Mapping[str, SealedKey] = self._tables["sealed_key"]
         self._watch_entries: Mapping[str, WatchEntry] = self._tables["watch_entry"]
         self._by_key: dict[tuple[Method, str], Credential] = {}
+        self._by_tag: Mapping[str, Bike] = {}
         self._watched: dict[tuple[Method, str], tuple[WatchEntry, ...]] = {}
         self._by_point: dict[str, dict[str, tuple[AccessRule, ...]]] = {}
         self._points_of: dict[str, tuple[AccessPoint, ...]] = {}
@@ -118,6 +121,10 @@ class Policy:
         if method is _TERMINAL_FACE:
             method = _FACE
         return self._by_key.get((method, key))
+
+    def bike_by_tag(self, tag: str) -> Bike | None:
+        """Find the registered e-bike whose tag was seen."""
+        return self._by_tag.get(tag)
 
     def rules_at(self, point: str, group: str) -> tuple[AccessRule, ...]:
         """List the rules that admit a group at an access point, in order of id."""
@@ -172,6 +179,9 @@ class Policy:
             self._by_point = _index_rules(self.rules.values())
         if kinds & {"portal", "access_point"}:
             self._index_portals()
+        if "bike" in kinds:
+            # Two on one tag are a clerk's mistake; who answers must not depend on their order.
+            self._by_tag = {self.bikes[id_].tag: self.bikes[id_] for id_ in sorted(self.bikes)}
         if "watch_entry" in kinds:
             self._watched = _index_watch(self._watch_entries.values())
         self.revision = delta.upto

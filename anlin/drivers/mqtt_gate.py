@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ from anlin.core.device import (
     Secure,
     Show,
     Struck,
+    TagSeen,
     Tampered,
 )
 from anlin.core.entities import Device, Direction, Method
@@ -56,16 +58,22 @@ MAX_SHOWN_CHARS = 120
 MAX_PERSONS = 50
 """What a counter may count at once; a crowd is several messages."""
 
+MAX_TAG_CHARS = 40
+"""Twenty bytes: a UHF tag's EPC has twelve, the longest in use sixteen."""
+
+_TAG = re.compile(r"[0-9A-F]{4,40}")
+
 _METHODS = {
     method.value: method for method in (Method.CARD, Method.SECURE_CARD, Method.PIN, Method.QR)
 }
 
 
-_SETTINGS = {"readers", "inputs", "buttons", "outputs", "media"}
+_SETTINGS = {"readers", "antennas", "inputs", "buttons", "outputs", "media"}
 _SHOWN = (
     "id",
     "age_ms",
     "reader",
+    "antenna",
     "method",
     "input",
     "level",
@@ -78,12 +86,12 @@ _SHOWN = (
     "persons",
     "fault",
 )
-"""What a refusal repeats of a message: never `value`, where the PINs are."""
+"""What a refusal repeats of a message: never `value`, where the PINs are, nor whose bike it was."""
 
 
 @driver("mqtt_gate")
 class MqttGate:
-    """One controller: readers, contacts, buttons, inputs, relays, a screen and a voice."""
+    """One controller: readers, antennas, contacts, buttons, inputs, relays, a screen, a voice."""
 
     LINK = "mqtt"
 
@@ -91,6 +99,7 @@ class MqttGate:
         self.id = device.id
         only_known(device.id, device.settings, _SETTINGS)
         self._readers = _names(device, "readers")
+        self._antennas = _names(device, "antennas")
         self._inputs = _names(device, "inputs")
         self._buttons = _names(device, "buttons")
         self._outputs = {portal: name for name, portal in _names(device, "outputs").items()}
@@ -99,7 +108,9 @@ class MqttGate:
     def serves(self) -> Mapping[str, frozenset[str]]:
         return {
             "portals": frozenset(self._outputs) | frozenset(self._inputs.values()),
-            "points": frozenset(self._readers.values()) | frozenset(self._buttons.values()),
+            "points": frozenset(self._readers.values())
+            | frozenset(self._antennas.values())
+            | frozenset(self._buttons.values()),
         }
 
     async def run(self, link: Link, emit: Emit) -> None:
@@ -178,6 +189,13 @@ class MqttGate:
         value = text(data, "value", MAX_VALUE_CHARS)
         return Read(point, method, value, origin, _age_s(data))
 
+    def _tag(self, data: Mapping[str, Any], origin: str) -> Report:
+        point = _known(self._antennas, data, "antenna")
+        tag = text(data, "tag", MAX_TAG_CHARS).upper()
+        if not _TAG.fullmatch(tag):
+            raise Wrong(f"tag must have 4 to {MAX_TAG_CHARS} hexadecimal digits")
+        return TagSeen(self.id, point, tag, origin, _age_s(data))
+
     def _contact(self, data: Mapping[str, Any], origin: str) -> Report:
         portal = _known(self._inputs, data, "input")
         level = ContactLevel(one_of(data, "level", ContactLevel))
@@ -227,6 +245,7 @@ _FAULTS = ("mains_lost", "battery_low", "lock_fault", "drive_fault", "clock_lost
 
 _DECODERS: dict[str, Callable[[MqttGate, Mapping[str, Any], str], Report]] = {
     "up/read": MqttGate._read,
+    "up/tag": MqttGate._tag,
     "up/contact": MqttGate._contact,
     "up/button": MqttGate._button,
     "up/tamper": MqttGate._tamper,

@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 PREFIX = "anlin/v1/"
 UP = (
     "read",
+    "tag",
     "contact",
     "button",
     "tamper",

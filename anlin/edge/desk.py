@@ -269,6 +269,11 @@ class Desk:
 
     # Passages
 
+    def who_passes(self, release: str) -> tuple[bool | None, str | None]:
+        """Say whether a grant leads out (None: not known), and for which holder it is."""
+        pending = self._pending.get(release)
+        return (pending.is_exit, pending.holder) if pending is not None else (None, None)
+
     def taken(self, release: str, now: datetime) -> Pending | None:
         """Note that somebody passed on a grant; say who it was and where that led."""
         pending = self._pending.pop(release, None)

@@ -26,7 +26,9 @@ from anlin.core.event import Draft, Event, EventKind
 from anlin.core.hold import Cause, Maintenance, Override
 from anlin.core.policy import Policy
 from anlin.core.tell import tell
+from anlin.edge import bikes
 from anlin.edge import portals as memory
+from anlin.edge.bikes import Bikes
 from anlin.edge.clock import Clock
 from anlin.edge.desk import LOCKOUT, Desk, Judged
 from anlin.edge.journal import Appended, Journal, JournalError
@@ -94,6 +96,7 @@ class Engine:
             journal.node,
             journal.pass_steps(),
         )
+        self._bikes = Bikes(lambda: self.policy, self._asked())
         self._schedules: dict[str, bool] = {}
         self._faults: dict[tuple[str, str, str], bool] = {}
         """By device, its part, and what is wrong."""
@@ -164,6 +167,9 @@ class Engine:
                 self._acknowledge(origin)
                 return
         now = self._clock.now()
+        if isinstance(report, device.TagSeen):
+            self._tag(report, now)
+            return
         outcome = self._in_order(self._aged(report, now), now)
         if known is not None and origin is not None:
             written = (known.kind, known.subject)
@@ -230,7 +236,7 @@ class Engine:
                 return self._worker(report, now)
             case device.Refused():
                 return self._refusal(report, now)
-            case device.PhotoWanted():
+            case device.TagSeen() | device.PhotoWanted():
                 return _Outcome()
 
     def obey(self, command: sync.Command) -> None:
@@ -261,6 +267,7 @@ class Engine:
                 self._carry_out(self._step(id_, portal.ScheduleRead(held), now), None)
         for id_ in self._portals.due(now):
             self._carry_out(self._step(id_, portal.Tick(), now), None)
+        self._settle_bikes(now)
         self._desk.forget_plates(now)
         for plate, stay in self._desk.overstayed(now):
             data = {"value": plate, "since": to_data(stay.since), "until": to_data(stay.until)}
@@ -343,6 +350,7 @@ class Engine:
         if release and judged.point is not None:
             is_exit = decision.reason is Reason.FREE_EGRESS
             grant = _granted(release, judged.point, judged.holder, is_exit=is_exit)
+            self._may_pass(judged.point, release, decision.holder, report.evidence.picture, now)
             opened = self._step(judged.point.portal, grant, now)
             outcome.drafts += opened.drafts
             if decision.reason in ENTRIES:
@@ -416,6 +424,7 @@ class Engine:
         if "release" in data and point is not None:
             # The device has opened: what comes through now is lawful.
             self._desk.note_decided(report, ours, data["release"])
+            self._may_pass(point, data["release"], ours.holder, report.evidence.picture, now)
             is_exit = report.method is Method.EXIT_BUTTON or point.direction is Direction.EXIT
             cause = Cause.EXIT if is_exit else Cause.DECISION
             opened = portal.Granted(data["release"], cause, is_released=True)
@@ -426,6 +435,56 @@ class Engine:
             outcome.drafts.append(self._draft(EventKind.BOARD_DISAGREES, report.point, now, odd))
         return outcome
 
+    # E-bikes
+
+    def _tag(self, report: device.TagSeen, now: datetime) -> None:
+        """Take what an antenna read; its message waits for who passes near it in time."""
+        point = self.policy.points.get(report.point)
+        status = self.status(point.portal) if point is not None else None
+        is_open = status is not None and (
+            memory.seen(status) is device.ContactLevel.OPEN or status.holds_unlocked is not None
+        )
+        drafts, done, is_waiting = self._bikes.seen(
+            report, now, is_open=is_open, revision=self.policy.revision
+        )
+        if done is not None and done != report.origin:
+            self._acknowledge(done)
+        if not is_waiting:
+            self._carry_out(_Outcome(drafts), report.origin)
+
+    def _settle_bikes(self, now: datetime) -> None:
+        """Ask the guard about bikes whose sighting is over, and let their messages go."""
+        for settled in self._bikes.settled(now):
+            drafts = []
+            if settled.question is not None:
+                data = bikes.told(settled.question)
+                kind = EventKind.BIKE_QUESTION
+                drafts.append(self._draft(kind, settled.question.point, now, data))
+            self._carry_out(_Outcome(drafts), settled.origin)
+
+    def _may_pass(
+        self,
+        point: AccessPoint,
+        release: str,
+        holder: str | None,
+        picture: str | None,
+        now: datetime,
+    ) -> None:
+        """Remember whom a grant is for; without contact and beams nothing tells when they pass."""
+        self._bikes.granted(release, picture)
+        is_seen = memory.seen(self.status(point.portal)) is not None
+        if not is_seen and not self._bikes.has_beams(point.portal):
+            is_out = point.direction is Direction.EXIT
+            self._bikes.taken(point.portal, now, is_out, holder, release)
+
+    def _asked(self) -> dict[str, datetime]:
+        """Give the questions of the last life that are not to be asked again."""
+        try:
+            return bikes.asked(self._journal.bike_questions(RECENT_EVENTS))
+        except JournalError as error:
+            log.error("journal_unreadable", error=str(error))
+            return {}
+
     def _show(self, decision: Decision) -> device.Show:
         text = tell(decision, self._language)
         return device.Show(
@@ -435,8 +494,10 @@ class Engine:
     # Portals
 
     def _step(self, portal_id: str, given: portal.Input | lane.Input, now: datetime) -> _Outcome:
-        before = memory.seen(self.status(portal_id))
+        status = self.status(portal_id)
+        before = memory.seen(status)
         after, effects = self._portals.step(portal_id, given, now)
+        self._note_passages(portal_id, given, status, effects, now)
         outcome = _Outcome()
         for effect in effects:
             match effect:
@@ -461,6 +522,34 @@ class Engine:
             outcome.drafts.append(self._draft(EventKind.PORTAL_FOUND, portal_id, now, data))
             outcome.at_once, outcome.commands = outcome.commands, []
         return outcome
+
+    def _note_passages(
+        self,
+        portal_id: str,
+        given: portal.Input | lane.Input,
+        before: memory.Status,
+        effects: Iterable[portal.Effect],
+        now: datetime,
+    ) -> None:
+        """Remember for the e-bikes that somebody walks through, known or not."""
+        is_taken = False
+        for effect in effects:
+            if isinstance(effect, portal.Happened) and effect.kind is EventKind.ACCESS_TAKEN:
+                is_taken = True
+                release = str(effect.data.get("release", ""))
+                is_out, holder = self._desk.who_passes(release)
+                self._bikes.taken(portal_id, now, is_out, holder, release)
+        if isinstance(given, portal.Passed):
+            is_out, persons = given.is_out, given.persons
+            self._bikes.crossed(portal_id, now, is_out=is_out, persons=persons)
+        is_opened = isinstance(given, portal.ContactRead) and isinstance(before, portal.Status)
+        if is_opened and not is_taken:
+            after = self.status(portal_id)
+            was_shut = memory.seen(before) is device.ContactLevel.CLOSED
+            # Whom a beam has seen before the contact was noted then.
+            was_crossed = isinstance(before, portal.Status) and before.crossed_until is not None
+            if was_shut and memory.seen(after) is device.ContactLevel.OPEN and not was_crossed:
+                self._bikes.opened(portal_id, now)
 
     def _passage(self, effect: portal.Happened, now: datetime) -> Mapping[str, Any]:
         """Say who passed, and move them, when a passage is seen."""
@@ -834,7 +923,9 @@ class Engine:
         for name, fact in self._replica.facts(memory.PREFIX):
             self._portals.restore(name.removeprefix(memory.PREFIX), fact)
         self._restore_faults()
-        for event in self._open_grants():
+        recent = self._journal.read(max(0, self._journal.seq - RECENT_EVENTS), RECENT_EVENTS)
+        self._bikes.restore(recent)
+        for event in _open_grants(recent):
             point = self.policy.points.get(event.subject)
             record = self.policy.portals.get(point.portal) if point is not None else None
             if record is not None:
@@ -861,20 +952,6 @@ class Engine:
             rule = "tamper" if is_tamper else str(data.get("rule", ""))
             key = (subject, str(data.get("part", "")), rule)
             self._faults[key] = kind in (EventKind.TAMPER, EventKind.DEVICE_FAULT)
-
-    def _open_grants(self) -> list[Event]:
-        """Grants among the last events of which it is not known whether somebody walked through.
-
-        Their timers run on: the next tick, or the contact, settles them.
-        """
-        recent = self._journal.read(max(0, self._journal.seq - RECENT_EVENTS), RECENT_EVENTS)
-        settled = {event.data.get("release") for event in recent if event.kind in _SETTLES}
-        settled.add(None)
-        return [
-            event
-            for event in recent
-            if event.kind is EventKind.ACCESS_GRANTED and event.data.get("release") not in settled
-        ]
 
 
 MAX_OWED = 10_000
@@ -905,6 +982,20 @@ _LASTING = frozenset(
     }
 )
 """What a person begins that has to end by itself."""
+
+
+def _open_grants(recent: Sequence[Event]) -> list[Event]:
+    """Grants among the last events of which it is not known whether somebody walked through.
+
+    Their timers run on: the next tick, or the contact, settles them.
+    """
+    settled = {event.data.get("release") for event in recent if event.kind in _SETTLES}
+    settled.add(None)
+    return [
+        event
+        for event in recent
+        if event.kind is EventKind.ACCESS_GRANTED and event.data.get("release") not in settled
+    ]
 
 
 def _level_key(report: device.Level) -> tuple[str, ...]:

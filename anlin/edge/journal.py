@@ -61,6 +61,8 @@ CREATE INDEX IF NOT EXISTS event_pass ON event (json_extract(data, '$.pass'))
     WHERE kind = 'access_granted' AND json_extract(data, '$.pass') IS NOT NULL;
 -- what is tampered with or faulty goes on being so after a restart: Journal.faults
 CREATE INDEX IF NOT EXISTS event_fault ON event (seq) WHERE {_FAULTS};
+-- a question asked before a restart is not asked again: Journal.bike_questions
+CREATE INDEX IF NOT EXISTS event_bike ON event (seq) WHERE kind = 'bike_question';
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
@@ -305,6 +307,19 @@ class Journal:
         try:
             rows = self._reader.execute(question).fetchall()
             return [(EventKind(kind), subject, json.loads(data)) for kind, subject, data in rows]
+        except (sqlite3.Error, ValueError) as error:
+            raise self._fault(error) from error
+
+    def bike_questions(self, limit: int) -> list[Event]:
+        """List the newest questions about e-bikes, in order.
+
+        Raises:
+            JournalError: the journal can't be read.
+        """
+        question = _SELECT + " WHERE kind = 'bike_question' ORDER BY seq DESC LIMIT ?"
+        try:
+            rows = self._reader.execute(question, (limit,)).fetchall()
+            return [self._event(row, self._hash_of(row[0] - 1)) for row in reversed(rows)]
         except (sqlite3.Error, ValueError) as error:
             raise self._fault(error) from error
 

@@ -77,6 +77,8 @@ KINDS: Mapping[str, Promise] = {
     EventKind.DURESS: _("Silent call for help: opened under threat"),
     EventKind.WATCH_HIT: _("Somebody or something sought was seen"),
     EventKind.REPEATED_DENIALS: _("Refused several times in a row"),
+    EventKind.BIKE_QUESTION: _("Somebody left with another's e-bike: did the owner agree?"),
+    EventKind.TAG_SEEN: _("The tag of an e-bike was seen"),
     EventKind.ANTI_PASSBACK_NOTED: _("Came in again without having gone out"),
     EventKind.BOARD_DISAGREES: _("The board decided otherwise than the edge would have"),
     EventKind.TAILGATING: _("More people went through than were let in"),

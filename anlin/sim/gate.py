@@ -132,6 +132,10 @@ class Gate:
         """Show a credential at a reader; give the id of the message."""
         return self._report("read", reader=reader, method=method, value=value)
 
+    def tag(self, tag: str, antenna: str = "out") -> str:
+        """Push an e-bike with a radio tag past an antenna."""
+        return self._report("tag", antenna=antenna, tag=tag)
+
     def press(self, button: str = "exit") -> str:
         """Press an exit button."""
         return self._report("button", button=button)

@@ -13,12 +13,14 @@ from anlin.core.codec import canonical_json, from_data, to_data
 from anlin.core.entities import (
     KINDS,
     AccessRule,
+    Bike,
     Community,
     Credential,
     Device,
     Entity,
     Holder,
     HolderKind,
+    Housemate,
     Membership,
     Method,
     Status,
@@ -61,6 +63,13 @@ made: dict[str, st.SearchStrategy[Entity]] = {
         Credential, names, names, st.sampled_from([Method.CARD, Method.QR]), names
     ),
     "access_rule": st.builds(AccessRule, names, names, some_names, some_names, st.none() | names),
+    "bike": st.builds(
+        Bike,
+        names,
+        names,
+        names,
+        st.lists(st.builds(Housemate, names, times, times), max_size=2).map(tuple),
+    ),
     "device": st.builds(Device, names, names, names, names, st.dictionaries(names, st.integers())),
 }
 changes = st.tuples(
@@ -125,6 +134,8 @@ def answers(policy: Policy) -> object:
         [policy.rules_at(point, group) for point in NAMES for group in NAMES],
         dict(policy.holders),
         dict(policy.devices),
+        dict(policy.bikes),
+        [policy.bike_by_tag(tag) for tag in NAMES],
         policy.revision,
         policy.community,
     )
@@ -150,6 +161,11 @@ def test_a_policy_says_exactly_what_its_history_left_standing(ops, cuts):
     policy = built(cut(done, cuts))
     said = {(c.kind, c.id): to_data(c.data) for c in policy.snapshot().changes}
     assert said == {key: data for key, data in standing.items() if data is not None}
+    for tag in NAMES:
+        bikes = [data for (kind, _), data in standing.items() if kind == "bike" and data]
+        ids = [data["id"] for data in bikes if data["tag"] == tag]
+        bike = policy.bike_by_tag(tag)
+        assert (bike.id in ids) if bike is not None else not ids
     for method in (Method.CARD, Method.QR):
         for key in NAMES:
             found = policy.credential_for(method, key)

@@ -25,6 +25,7 @@ from anlin.wire.mqtt_users import Role
 PROFILE = Path(__file__).parents[2] / "docs/ref/mqtt_gate"
 SETTINGS = {
     "readers": {"in": "p-in"},
+    "antennas": {"out": "p-out"},
     "inputs": {"door": "d-1", "fire": "d-1", "loop": "d-1", "under": "d-1", "arm": "d-1"},
     "outputs": {"door": "d-1"},
     "buttons": {"exit": "p-out"},
@@ -93,6 +94,7 @@ async def test_all_it_says_fits_the_profile_and_the_driver(site: BrokerSite) -> 
     async with playing(site) as (gate, edge):
         gate.read("in", "card", "04A1B2C3")
         gate.read("in", "qr", "ANLIN1.abc.def")
+        gate.tag("E20047")
         gate.press()
         gate.tamper(True)
         gate.fire(True)

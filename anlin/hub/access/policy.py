@@ -6,7 +6,7 @@ were told last. `recompile` does all of them, and must find nothing to do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -39,6 +39,7 @@ from anlin.hub.access.models import (
 )
 from anlin.hub.devices.models import Device, Node
 from anlin.hub.people.models import Community, Holder, HolderStatus, Residency
+from anlin.hub.vehicles.models import EBike
 from anlin.wire import keys
 
 STAFF = "staff"
@@ -47,7 +48,7 @@ VISITORS = "visitors"
 _CHUNK = 500
 """Records compiled at a time: bounds memory, and the parameters of one query."""
 
-_WITHOUT_HISTORY = frozenset({"template", "watch_entry", "sealed_key"})
+_WITHOUT_HISTORY = frozenset({"template", "watch_entry", "sealed_key", "bike"})
 
 _Key = tuple[str, str]
 """Entity id, and the one node it is for (empty: all)."""
@@ -69,8 +70,13 @@ def publish(community: Community, /, **touched: Iterable[str]) -> int:
     """Compile what was touched and number what changed; give the newest revision.
 
     `touched` maps a kind of entity (`core.entities.KINDS`) to ids. A record that is gone becomes
-    a tombstone. Call it in the transaction that touched them.
+    a tombstone. Call it in the transaction that touched them. With a holder go the e-bikes of
+    their home: an edge has to know who lives with the owner.
     """
+    if "holder" in touched:
+        holders = set(touched["holder"])
+        bikes = {*touched.get("bike", ()), *_bikes_about(community.pk, holders)}
+        touched = {**touched, "holder": holders, "bike": bikes}
     with transaction.atomic():
         # The lock makes revisions visible in their order: a node never skips one.
         locked = Community.objects.select_for_update().get(pk=community.pk)
@@ -151,8 +157,8 @@ def _publish_chunk(
             )
         )
     if kind in _WITHOUT_HISTORY:
-        # A face that was withdrawn, or whom the police no longer seek, must not live on in the
-        # history of the policy. No decision rests on them.
+        # A face that was withdrawn, whom the police no longer seek, or who once lived together,
+        # must not live on in the history of the policy. No decision rests on them.
         PolicyChange.objects.filter(pk__in=[row.pk for row in replaced]).delete()
     else:
         PolicyChange.objects.bulk_update(replaced, ["replaced_by"], batch_size=_CHUNK)
@@ -323,6 +329,63 @@ def _staying(home: Residency) -> tuple[bool, str, bool, str, str]:
 def _households(community_id: str, ids: Sequence[str]) -> _Compiled:
     rows = Household.objects.filter(unit__building__community=community_id, pk__in=ids)
     return _each(core.Household(row.id, row.cars) for row in rows)
+
+
+def _bikes(community_id: str, ids: Sequence[str]) -> _Compiled:
+    """Compile the e-bikes that are known by a tag, with who lives with their owners."""
+    rows = EBike.objects.filter(community=community_id, pk__in=ids, ended_at=None).exclude(tag="")
+    homes = "owner__residencies__unit__residencies"
+    return _each(
+        core.Bike(row.id, row.tag, row.owner_id, _housemates(row.owner))
+        for row in rows.select_related("owner").prefetch_related(homes)
+    )
+
+
+def _housemates(owner: Holder) -> tuple[core.Housemate, ...]:
+    """Give who lives in the owner's homes, each for the time that they share one."""
+    found: set[core.Housemate] = set()
+    for own in owner.residencies.all():
+        for other in own.unit.residencies.all():
+            since = _later(own.starts_at, other.starts_at)
+            until = _earlier(own.ends_at, other.ends_at)
+            is_shared = since is None or until is None or since < until
+            if other.holder_id != owner.pk and is_shared:
+                found.add(core.Housemate(other.holder_id, since, until))
+    return tuple(sorted(found, key=lambda m: (m.holder, str(m.valid_from), str(m.valid_until))))
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(one, other) if one is not None and other is not None else one or other
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min(one, other) if one is not None and other is not None else one or other
+
+
+def _bikes_about(community_id: str, holders: Collection[str]) -> set[str]:
+    """Name the e-bikes of some holders and of those who live with them.
+
+    What edges were told is looked through as well: a holder who was erased has no home any more.
+    """
+    told = PolicyChange.objects.filter(
+        community=community_id, kind="bike", replaced_by=None, data__isnull=False
+    ).values_list("entity", "data")
+    found = {
+        entity
+        for entity, data in told.iterator(chunk_size=2000)
+        if data["holder"] in holders
+        or any(mate["holder"] in holders for mate in data.get("household", ()))
+    }
+    tagged = EBike.objects.filter(community=community_id, ended_at=None).exclude(tag="")
+    if not tagged.exists():
+        return found
+    ids = iter(sorted(holders))
+    while chunk := list(islice(ids, _CHUNK)):
+        homes = Residency.objects.filter(holder__in=chunk).values("unit")
+        near = Residency.objects.filter(unit__in=homes).values("holder")
+        whose = Q(owner__in=chunk) | Q(owner__in=near)
+        found.update(tagged.filter(whose).values_list("pk", flat=True))
+    return found
 
 
 def _areas(community_id: str, ids: Sequence[str]) -> _Compiled:
@@ -518,6 +581,7 @@ _COMPILERS: dict[str, _Compile] = {
     "access_rule": _rules,
     "holder": _holders,
     "household": _households,
+    "bike": _bikes,
     "credential": _credentials,
     "template": _templates,
     "revoked_pass": _revoked_passes,
@@ -536,6 +600,7 @@ _MODELS: dict[str, type[Any]] = {
     "access_rule": AccessRule,
     "holder": Holder,
     "household": Household,
+    "bike": EBike,
     "credential": Credential,
     "template": FaceTemplate,
     "revoked_pass": VisitorPass,

@@ -109,6 +109,7 @@ ACTIONS: Mapping[str, Promise] = {
     "feedback on watch": _("gave feedback on a watch entry"),
     "new screen key": _("made a key for a screen"),
     "end screen key": _("ended the key of a screen"),
+    "answer e-bike question": _("answered a question about an e-bike"),
     "ask for visit": _("asked for a visit"),
     "approve visit": _("approved a visit"),
     "change visit": _("changed a visit"),

@@ -177,6 +177,7 @@ def _from_events(community: Community, now: datetime) -> Iterable[Concern]:
 _ONCE_ICON: dict[str, str] = {
     EventKind.DURESS: "shield",
     EventKind.TAILGATING: "people",
+    EventKind.BIKE_QUESTION: "bike",
     EventKind.REPEATED_DENIALS: "cross",
     EventKind.LANE_BYPASSED: "barrier",
     EventKind.VEHICLE_REVERSED: "plate",
@@ -188,6 +189,7 @@ _ONCE_ADVICE: dict[str, Promise] = {
     EventKind.TAILGATING: _("Look at the camera who came in behind, and speak to them."),
     EventKind.REPEATED_DENIALS: _("Look at the camera: somebody may be trying cards or PINs."),
     EventKind.BOARD_DISAGREES: _("Its own table of cards may be out of date; see the tables."),
+    EventKind.BIKE_QUESTION: _("Call the owner, and write down what they say. Hold nobody up."),
     EventKind.LANE_BYPASSED: _("Look at the camera what went around the arm."),
     EventKind.VEHICLE_REVERSED: _("Look at the camera which vehicle it was."),
     EventKind.ARM_STRUCK: _("See whether a vehicle or the arm is damaged."),

@@ -36,6 +36,8 @@ def facts(event: Event) -> list[Fact]:
         case EventKind.DOOR_HELD:
             limit = _text(event, "limit_s").removesuffix(".0")
             found.append((_("May stand open (seconds)"), limit))
+        case EventKind.BIKE_QUESTION if not event.data.get("holder"):
+            found.append((_("Who left with it"), _("Somebody unknown, or one of several people")))
         case EventKind.REPEATED_DENIALS:
             found.append((_("Refused because"), reason_text(_text(event, "reason"))))
         case EventKind.BOARD_DISAGREES:

@@ -33,6 +33,7 @@ WARNINGS = frozenset(
         EventKind.REPEATED_DENIALS,
         EventKind.BOARD_DISAGREES,
         EventKind.TAILGATING,
+        EventKind.BIKE_QUESTION,
         EventKind.ANTI_PASSBACK_NOTED,
         EventKind.DOOR_HELD,
         EventKind.DOOR_PREALARM,
@@ -65,6 +66,7 @@ PASSAGES = frozenset({EventKind.ACCESS_GRANTED, EventKind.ACCESS_DENIED})
 ROUTINE = frozenset(
     {
         EventKind.ACCESS_TAKEN,
+        EventKind.TAG_SEEN,
         EventKind.DOOR_CLOSED,
         EventKind.DOOR_PREALARM,
         EventKind.PORTAL_LOCKED,
@@ -91,6 +93,8 @@ _ICONS: Mapping[str, str] = {
     EventKind.DURESS: "shield",
     EventKind.REPEATED_DENIALS: "cross",
     EventKind.TAILGATING: "people",
+    EventKind.BIKE_QUESTION: "bike",
+    EventKind.TAG_SEEN: "bike",
     EventKind.ANTI_PASSBACK_NOTED: "exit_button",
     EventKind.MAINTENANCE_STARTED: "setup",
     EventKind.MAINTENANCE_ENDED: "setup",

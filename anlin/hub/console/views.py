@@ -28,8 +28,9 @@ from anlin.hub.events.secrecy import told_to
 from anlin.hub.explain.saw import LIVENESS
 from anlin.hub.explain.services import explained
 from anlin.hub.permissions import EVERYONE, StaffRequest, public
-from anlin.hub.state.attention import ONCE
-from anlin.hub.state.models import Noticed
+from anlin.hub.state.attention import ASKING, ONCE
+from anlin.hub.state.models import BikeAnswer, Noticed
+from anlin.hub.vehicles.services import taken_bike
 
 _YEAR_S = 365 * 24 * 3600
 _LARGEST_POSITION = 2**63 - 1
@@ -93,6 +94,10 @@ def event(request: StaffRequest, position: int) -> HttpResponse:
     viewed(Actor.of(request), community, "event", [str(found.pk)])
     is_face = row["method"] in (Method.FACE, Method.TERMINAL_FACE)
     noticed = Noticed.objects.filter(pk=found.pk, community=community).first()
+    bike = taken_bike(found)
+    if bike is not None:
+        by = Actor.of(request)
+        viewed(by, community, "holder", [bike.owner.pk], purpose="e-bike question")
     context = {
         "row": row,
         "event": found,
@@ -100,6 +105,8 @@ def event(request: StaffRequest, position: int) -> HttpResponse:
         "why": explained(found, community),
         "passage": _passage(found),
         "noticed": noticed,
+        "bike": bike,
+        "answers": BikeAnswer.choices if found.kind in ASKING else None,
         "facts": facts(found),
         "liveness": LIVENESS.get(str(found.data.get("liveness"))) if is_face else None,
         "may_notice": found.kind in ONCE and noticed is None,

@@ -60,6 +60,7 @@ HARMLESS = frozenset(
 
 PERSONAL = frozenset(
     {
+        "bike",
         "by",
         "companion",
         "credential",
@@ -67,6 +68,7 @@ PERSONAL = frozenset(
         "household",
         "label",
         "leave",
+        "owner",
         "pass",
         "picture",
         "plate",

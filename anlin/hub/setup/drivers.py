@@ -100,6 +100,13 @@ DRIVERS: Mapping[str, DriverForm] = {
                 _("Which access point each reader is at."),
             ),
             _wire(
+                "antennas",
+                _("Antennas for e-bike tags"),
+                _("Name at the controller"),
+                Shape.POINT,
+                _("Which way out each antenna watches. It never opens or holds anything."),
+            ),
+            _wire(
                 "inputs",
                 _("Contacts, loops and fire inputs"),
                 _("Name at the controller"),

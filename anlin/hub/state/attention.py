@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.core.cache import cache
+from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
 from anlin.core.event import EventKind
-from anlin.hub.audit.log import Actor
+from anlin.hub.audit.log import Actor, created
 from anlin.hub.events.models import Event
 from anlin.hub.people.models import Community
-from anlin.hub.state.models import Noticed
+from anlin.hub.state.models import BikeAnswer, Noticed
 
 SHIFT = timedelta(hours=8)
 """Whoever comes on duty later reads what happened before in the log."""
@@ -28,12 +29,17 @@ ONCE = frozenset(
         EventKind.TAILGATING,
         EventKind.REPEATED_DENIALS,
         EventKind.BOARD_DISAGREES,
+        EventKind.BIKE_QUESTION,
         EventKind.LANE_BYPASSED,
         EventKind.VEHICLE_REVERSED,
         EventKind.ARM_STRUCK,
     }
 )
 """What no later event takes back."""
+
+
+ASKING = frozenset({EventKind.BIKE_QUESTION})
+"""What asks for an answer of its own: each is about another bike, and stands alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,23 @@ def waiting(community: Community, now: datetime) -> list[Waiting]:
     return _grouped(community, kept)
 
 
+def answer(event: Event, community: Community, said: BikeAnswer, by: Actor) -> Noticed:
+    """Write down what became of a question; whoever answered first stands, and is given."""
+    with transaction.atomic():
+        row, is_new = Noticed.objects.get_or_create(
+            position=event.pk,
+            defaults={
+                "community": community,
+                "by": by.name,
+                "at": timezone.now(),
+                "answer": said.value,
+            },
+        )
+        if is_new:
+            created(by, community, row, action="answer e-bike question")
+    return row
+
+
 def notice(event: Event, community: Community, by: Actor) -> int:
     """Take note of an event and of those like it before; give how many there were."""
     like = Event.objects.filter(
@@ -91,11 +114,12 @@ def _grouped(community: Community, kept: Sequence[_Kept]) -> list[Waiting]:
             "position", flat=True
         )
     )
-    groups: dict[tuple[str, str], Waiting] = {}
+    groups: dict[tuple[str, str, int], Waiting] = {}
     for position, kind, subject, at in kept:
         if position in seen:
             continue
-        before = groups.get((kind, subject))
+        key = (kind, subject, position if kind in ASKING else 0)
+        before = groups.get(key)
         count = before.count + 1 if before is not None else 1
-        groups[kind, subject] = Waiting(kind, subject, at, position, count)
+        groups[key] = Waiting(kind, subject, at, position, count)
     return sorted(groups.values(), key=lambda one: -one.position)

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from anlin.hub.access.models import AccessPoint, Portal
 from anlin.hub.devices.models import Device
@@ -117,6 +118,14 @@ class DeviceTable(models.Model):
         return f"{self.device_id} {self.kind}"
 
 
+class BikeAnswer(models.TextChoices):
+    """What became of a question about an e-bike that somebody left with."""
+
+    AGREED = "agreed", _("The owner agreed")
+    STOPPED = "stopped", _("Stopped")
+    UNKNOWN = "unknown", _("Not known")
+
+
 class Noticed(models.Model):
     """A named person has seen what an event says, and it may leave the list of what needs one."""
 
@@ -124,6 +133,8 @@ class Noticed(models.Model):
     community = models.ForeignKey(Community, models.CASCADE, related_name="noticed")
     by = models.CharField(max_length=150)
     at = models.DateTimeField()
+    answer = models.CharField(max_length=10, choices=BikeAnswer.choices, blank=True)
+    """To a question that the event asks; empty where it asks none."""
 
     def __str__(self) -> str:
         return f"{self.position} {self.by}"

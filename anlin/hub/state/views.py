@@ -30,7 +30,7 @@ from anlin.hub.permissions import StaffRequest, public, staff_of
 from anlin.hub.state import attention, inside
 from anlin.hub.state import screen as screens_
 from anlin.hub.state.forms import EVERYWHERE, RestoreForm
-from anlin.hub.state.models import Presence
+from anlin.hub.state.models import BikeAnswer, Presence
 
 BUILD = (Role.MANAGER, Role.INSTALLER)
 _RECENT = timedelta(minutes=10)
@@ -224,7 +224,19 @@ def notice(request: StaffRequest, position: int) -> HttpResponse:
     )
     if event is None:
         raise Http404
-    attention.notice(event, community, Actor.of(request))
+    by = Actor.of(request)
+    if event.kind in attention.ASKING:
+        said = request.POST.get("answer", "")
+        if said not in BikeAnswer.values:
+            messages.error(request, _("Say what became of it: choose one of the three answers."))
+            return redirect("console:event", event.pk)
+        row = attention.answer(event, community, BikeAnswer(said), by)
+        if (row.by, row.answer) != (by.name, said):
+            told = {"name": row.by, "answer": row.get_answer_display()}
+            messages.warning(request, _("%(name)s answered before: %(answer)s.") % told)
+            return redirect("console:event", event.pk)
+    else:
+        attention.notice(event, community, by)
     messages.success(request, _("Noted, with your name."))
     return redirect("console:event", event.pk)
 

@@ -19,11 +19,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from anlin.core.entities import Status
+from anlin.core.event import EventKind
 from anlin.core.plate import Plate
 from anlin.hub.access.credentials import add_plate, parse_plate, revoke_credential
 from anlin.hub.access.models import Household
+from anlin.hub.access.policy import publish
 from anlin.hub.audit.log import Actor, changing, created, noted
 from anlin.hub.errors import RuleError
+from anlin.hub.events.models import Event
 from anlin.hub.people.models import Community, Holder, HolderStatus, Unit, in_force
 from anlin.hub.vehicles.models import EBike, Vehicle, VehicleRule, VehicleState
 
@@ -40,6 +43,20 @@ _TAG = re.compile(r"[0-9A-F]{4,40}")
 _PLATE = re.compile(r"[\w]{2,20}")
 _BATTERY = re.compile(r"[A-Z0-9]{4,40}")
 _GAPS = str.maketrans("", "", " ·.•-‧・:\u3000")
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBike:
+    """An e-bike that somebody left with, and whom to ask about it."""
+
+    ebike: EBike
+    owner: Holder
+    unit: Unit | None
+
+    @property
+    def looks(self) -> str:
+        """Give brand and colour, as far as they are written down."""
+        return " · ".join(filter(None, (self.ebike.brand, self.ebike.colour)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +311,7 @@ def add_ebike(
         )
         ebike.save(force_insert=True)
         created(by, community, ebike, action="add e-bike")
+        publish(community, bike=[ebike.pk])
     return ebike
 
 
@@ -322,6 +340,7 @@ def change_ebike(
             fresh.plate, fresh.tag = numbers["plate"], numbers["tag"]
             fresh.battery = numbers["battery"]
             fresh.brand, fresh.colour = brand.strip(), colour.strip()
+        publish(fresh.community, bike=[fresh.pk])
 
 
 def end_ebike(ebike: EBike, by: Actor) -> None:
@@ -331,6 +350,7 @@ def end_ebike(ebike: EBike, by: Actor) -> None:
         if fresh.ended_at is None:
             with changing(by, fresh.community, fresh, "end e-bike"):
                 fresh.ended_at = timezone.now()
+            publish(fresh.community, bike=[fresh.pk])
 
 
 def ebike_by_tag(community: Community, tag: str) -> EBike | None:
@@ -339,6 +359,19 @@ def ebike_by_tag(community: Community, tag: str) -> EBike | None:
     if not _TAG.fullmatch(text):
         return None
     return community.ebikes.filter(tag=text, ended_at=None).select_related("owner").first()
+
+
+def taken_bike(event: Event) -> TakenBike | None:
+    """Give the e-bike that an event asks about; None where it asks about none that is registered.
+
+    An event names only what belongs to its own community.
+    """
+    id_ = event.data.get("bike") if event.kind == EventKind.BIKE_QUESTION else None
+    if not isinstance(id_, str):
+        return None
+    rows = EBike.objects.filter(pk=id_[:24], community=event.community, ended_at=None)
+    found = rows.select_related("owner").first()
+    return TakenBike(found, found.owner, home_of(found.owner)) if found is not None else None
 
 
 def set_needs_approval(community: Community, needs_approval: bool, by: Actor) -> None:
