@@ -181,7 +181,7 @@ def _crowded_rows(staff: StaffProfile, now: datetime) -> Sequence[Item]:
 
 for one in (
     Queue(
-        "deletions",
+        "devices",
         gettext_lazy("Devices that did not confirm a deletion"),
         "warning",
         _not_deleted,

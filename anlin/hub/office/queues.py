@@ -58,11 +58,13 @@ _QUEUES: dict[str, Queue] = {}
 
 
 def register(queue: Queue) -> None:
-    """Put a queue on the page; the last of one key stands.
+    """Put a queue on the page.
 
     Raises:
-        ValueError: it leads nowhere.
+        ValueError: it leads nowhere, or another app has that key.
     """
+    if queue.key in _QUEUES and _QUEUES[queue.key].look is not queue.look:
+        raise ValueError(f"queue {queue.key}: another app has that key")
     if not queue.url and queue.rows is None:
         raise ValueError(f"queue {queue.key}: it needs a page (url) or lines of its own (rows)")
     _QUEUES[queue.key] = queue

@@ -174,8 +174,8 @@ def test_queues_count_what_waits_and_lead_to_it(world: World, sign_in: SignIn, b
         queue.key: queue.look(world.staff["meng"], timezone.now()).count
         for queue in queues.queues_for("manager")
     }
-    ours = {key: counts[key] for key in ("deletions", "photos", "faces", "leases", "crowded")}
-    assert ours == {"deletions": 1, "photos": 1, "faces": 0, "leases": 1, "crowded": 1}
+    ours = {key: counts[key] for key in ("devices", "photos", "faces", "leases", "crowded")}
+    assert ours == {"devices": 1, "photos": 1, "faces": 0, "leases": 1, "crowded": 1}
     assert counts["identities"] == 3
     browser = sign_in("meng")
     shown = browser.get("/office/queues").content.decode()
@@ -194,3 +194,7 @@ def test_a_queue_that_leads_nowhere_is_refused() -> None:
     look: Any = None
     with pytest.raises(ValueError, match="needs a page"):
         queues.register(queues.Queue("nowhere", "x", "home", look))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="another app"):
+        queues.register(
+            queues.Queue("leases", "x", "home", look, url="office:home")  # type: ignore[arg-type]
+        )
