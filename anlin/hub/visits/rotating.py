@@ -106,8 +106,9 @@ class _Streams:
 
 
 def _streams(version: int) -> _Streams:
+    table: Any = consts.ECC
     sizes, parity = [], 0
-    for info in consts.ECC[version][consts.ERROR_LEVEL_L]:
+    for info in table[version][consts.ERROR_LEVEL_L]:
         sizes += [info.num_data] * info.num_blocks
         parity = info.num_total - info.num_data
     block_of: dict[int, tuple[int, int]] = {}

@@ -25,6 +25,7 @@ from anlin.hub.access.policy import publish
 from anlin.hub.audit.log import Actor, changing, created, noted
 from anlin.hub.errors import RuleError
 from anlin.hub.ids import random_text
+from anlin.hub.notices import events as told
 from anlin.hub.people.models import Community, Holder, HolderStatus, Residency, Unit
 from anlin.hub.people.models import in_force as lived_in
 from anlin.hub.people.services import phone_index
@@ -189,6 +190,7 @@ def ask(community: Community, home: str, surname: str, wish: Wish, *, sent_id: s
         visit.answer_nonce = random_text(16)
         if unit is None:
             visit.said = f"{home.strip()[:30]} {surname.strip()[:20]}"
+        told.visit_asked(visit)
 
     return _make(community, unit, host, wish, VISITOR, sent_id, note)
 
@@ -308,6 +310,8 @@ def approve(
         if how is Answered.OFFICE and row.needs_office and row.unit_id and not row.host_agreed_at:
             raise RuleError(_("Nobody at home has agreed yet."))
         _agree(row, by, how)
+        if how is Answered.OFFICE:
+            told.visit_answered(row, is_agreed=True)
 
     return _change(visit, by, "approve visit", answer)
 
@@ -325,6 +329,8 @@ def refuse(visit: Visit, by: Actor, *, how: Answered = Answered.PAGE, said: str 
         row.answered_at, row.answered_by, row.answered_how = timezone.now(), by.name, how
         row.said = said.strip()[:200] or row.said
         row.answer_nonce = ""
+        if how is Answered.OFFICE:
+            told.visit_answered(row, is_agreed=False)
 
     return _change(visit, by, "refuse visit", answer)
 
@@ -371,12 +377,14 @@ def arrive(visit: Visit, at: datetime, by: Actor = PASSAGE) -> Visit:
     Raises:
         RuleError: nobody agreed to the visit, or it is over.
     """
-    return _change(
-        visit,
-        by,
-        "visitor came",
-        lambda row: _take(row, _step(lambda: core.arrive(row.as_core, at))),
-    )
+
+    def come(row: Visit) -> None:
+        before = row.arrivals
+        _take(row, _step(lambda: core.arrive(row.as_core, at)))
+        if row.arrivals > before:
+            told.visit_arrived(row)
+
+    return _change(visit, by, "visitor came", come)
 
 
 def depart(visit: Visit, at: datetime, by: Actor = PASSAGE) -> Visit:
