@@ -145,7 +145,7 @@ SMS_MODE = os.environ.get("ANLIN_SMS", "")
 SMS_CONFIG = os.environ.get("ANLIN_SMS_CONFIG", "")
 """The TOML file of the gateway; its secret is ANLIN_SMS_SECRET (docs/guide/accounts.md)."""
 PUSH_CONTACT = os.environ.get("ANLIN_PUSH_CONTACT", "")
-"""Whom a push service writes to about our messages: mailto: or https:; empty: this hub's address."""
+"""Whom a push service writes to: mailto: or https:; empty: this hub's address."""
 PUSH_ALLOWS_LOCAL = os.environ.get("ANLIN_PUSH_LOCAL", "") == "1"
 """For tests only: whether a push service may stand on this machine, over http."""
 IS_BEHIND_PROXY = os.environ.get("ANLIN_PROXY", "") == "1"

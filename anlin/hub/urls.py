@@ -28,4 +28,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("anlin.hub.resident.desk_urls")),
     path("", include("anlin.hub.audit.urls")),
     path("", include("anlin.hub.join.urls")),
+    path("", include("anlin.hub.notices.urls")),
+    path("", include("anlin.hub.notices.home_urls")),
 ]

@@ -200,6 +200,13 @@ PLACES = (
     Place("visits:today", _("Visitors"), "visits", _DESK),
     Place("office:search", _("Find"), "search", _DESK),
     Place("office:home", _("Office"), "changes", frozenset({Role.MANAGER})),
+    Place(
+        "notices:list",
+        _("Notices"),
+        "info",
+        frozenset({Role.GUARD, Role.MANAGER, Role.COMMITTEE}),
+        on_bar=False,
+    ),
     Place("state:inside", _("Inside"), "home", _DESK),
     Place("devices:nodes", _("Devices"), "nodes", _TECH - {Role.GUARD, Role.LIAISON}),
     Place("setup:home", _("Set-up"), "setup", frozenset({Role.MANAGER, Role.INSTALLER})),
