@@ -118,9 +118,9 @@ def job(request: StaffRequest, job_id: str) -> HttpResponse:
         "tables": [
             (word, one.counts.get(table, {}))
             for table, word in (
-                ("homes", _("Homes")),
-                ("people", _("People")),
-                ("vehicles", _("Vehicles")),
+                ("homes", _("The homes")),
+                ("people", _("The people")),
+                ("vehicles", _("The vehicles")),
             )
         ],
         "may_fetch": one.state == JobState.DONE and one.made is not None,
