@@ -29,8 +29,8 @@ class SentOnce(forms.Form):
     sent = forms.RegexField(r"^[0-9a-f]{24}$", widget=forms.HiddenInput, required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        initial = {"sent": sent_id(), **(kwargs.pop("initial", None) or {})}
-        super().__init__(*args, initial=initial, **kwargs)
+        kwargs["initial"] = {"sent": sent_id(), **(kwargs.get("initial") or {})}
+        super().__init__(*args, **kwargs)
         self.fields["sent"].error_messages["invalid"] = _("Open the form once more.")
 
 
