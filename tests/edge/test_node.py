@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import pytest
 import pytest_asyncio
 
 from anlin.core import sync
+from anlin.core.entities import Bike
 from anlin.core.event import Draft, Event, EventKind
 from anlin.core.policy import Delta
 from anlin.edge.identity import IdentityError, enrol_node, load
@@ -28,6 +29,7 @@ from anlin.edge.journal import Journal
 from anlin.edge.node import Node
 from anlin.edge.pulse import STOOD_STILL_S
 from anlin.edge.replica import Replica
+from anlin.sim.gate import Gate
 from anlin.testing import cast
 from anlin.testing.broker import free_port
 from anlin.testing.hub import TOKEN, Answer, FakeHub, running_hub
@@ -171,6 +173,7 @@ def write(path: Path, data: Any) -> None:
 
 
 TOP = "anlin/v1/gate-1"
+LIN_BIKE = Bike("lin-bike", "E20047", "lin")
 
 
 async def say(gate: aiomqtt.Client, topic: str, data: Any, *, retain: bool = False) -> None:
@@ -228,6 +231,46 @@ async def test_a_card_opens_with_the_hub_away_and_a_stop_leaves_nothing_behind(
     assert site.events()[-1].kind is EventKind.NODE_STOPPED
     assert not any("04A1B2C3" in line or TOKEN in line for line in edge.lines)
     assert not any("never retrieved" in line or "Traceback" in line for line in edge.lines)
+
+
+async def test_a_neighbour_who_leaves_with_a_bike_is_let_out_and_the_guard_is_asked_after_a_kill(
+    site: Site,
+) -> None:
+    settings = {**cast.GATE_CONTROLLER.settings, "antennas": {"out": "gate-out"}}
+    settings["readers"] = {"in": "gate-in", "out": "gate-out"}
+    controller = replace(cast.GATE_CONTROLLER, settings=settings)
+    replica = Replica(site.home / "replica.sqlite3")
+    after = replica.policy.revision
+    changes = [cast.change(entity, after + 1) for entity in (controller, LIN_BIKE)]
+    replica.apply(Delta(after, after + 1, tuple(changes)))
+    replica.close()
+    edge = await site.edge()
+    gate = Gate("gate-1", site.password, "127.0.0.1", site.port)
+    running = asyncio.create_task(gate.run())
+    try:
+        await asyncio.wait_for(gate.connected.wait(), START_S)
+        gate.read("out", "card", cast.WANG_CARD.key)
+        assert await gate.released(0, START_S), "the way out is free"
+        (taken,) = await site.happened(EventKind.ACCESS_TAKEN)
+        assert taken.data["holder"] == "wang"
+        gate.tag(LIN_BIKE.tag)
+        gate.tag("E2FF")
+        await site.happened(EventKind.TAG_SEEN)
+        await edge.end(signal.SIGKILL)
+        assert gate.kept >= 1, "the bike's tag waits for its answer"
+        edge = await site.edge()
+        (asked,) = await site.happened(EventKind.BIKE_QUESTION)
+        assert await gate.acknowledged(START_S)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert (asked.subject, asked.data["bike"]) == ("gate-out", "lin-bike")
+    assert (asked.data["owner"], asked.data["holder"]) == ("lin", "wang")
+    await edge.end(signal.SIGTERM)
+    (stranger,) = site.events(EventKind.TAG_SEEN)
+    assert stranger.data["value"] == "E2FF"
+    assert len(site.events(EventKind.BIKE_QUESTION)) == 1
+    assert not any(LIN_BIKE.tag in line for line in edge.lines)
 
 
 async def test_an_edge_that_was_frozen_opens_for_nobody_who_showed_a_card_meanwhile(
