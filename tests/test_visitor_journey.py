@@ -247,7 +247,7 @@ async def test_a_visitor_asks_is_agreed_to_and_comes_in_with_and_without_the_hub
         await host.goto(addresses.hub_url + await asyncio.to_thread(running.manage, _LINK))
         await is_kind(host, "answer-zh")
         await host.get_by_role("button", name="同意来访").click()
-        await host.get_by_role("heading", name="已同意").wait_for()
+        await host.get_by_role("heading", name="您已同意").wait_for()
 
         await page.goto(address)
         await page.wait_for_selector("#qr[data-code]")
