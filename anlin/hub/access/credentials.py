@@ -16,6 +16,7 @@ from anlin.hub.access.models import Credential, FaceTemplate, Photo
 from anlin.hub.access.policy import publish
 from anlin.hub.audit.log import Actor, changing, created, deleted
 from anlin.hub.errors import RuleError
+from anlin.hub.notices import events as told
 from anlin.hub.people.models import Holder
 
 _CARD = re.compile(r"[0-9A-F]{4,32}")
@@ -84,7 +85,9 @@ def add_pin_key(holder: Holder, key: str, by: Actor) -> Credential:
 
 def mark_lost(credential: Credential, by: Actor) -> None:
     """Refuse a credential from now on, and say "lost" to whoever finds and shows it."""
-    _set_status(credential, Status.LOST, by, "mark lost")
+    with transaction.atomic():
+        _set_status(credential, Status.LOST, by, "mark lost")
+        told.credential_lost(credential)
 
 
 def suspend_credential(credential: Credential, by: Actor) -> None:

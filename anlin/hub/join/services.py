@@ -23,6 +23,7 @@ from anlin.hub.access.faults import named
 from anlin.hub.audit.log import Actor, Via, changing, created
 from anlin.hub.errors import RuleError
 from anlin.hub.join.models import OPEN, Application, Stage
+from anlin.hub.notices import events as told
 from anlin.hub.people import services as people
 from anlin.hub.people.identity import FAULTS, number_index, record_identity
 from anlin.hub.people.models import (
@@ -96,6 +97,8 @@ def apply(
         with transaction.atomic():
             application.save(force_insert=True)
             created(by, community, application, action="ask to join")
+            if application.stage == Stage.OWNER:
+                told.owner_waits(application)
     except IntegrityError:
         same = Application.objects.filter(community=community, posted=asked.posted).first()
         if same is not None:
@@ -157,6 +160,7 @@ def owner_answers(
             fresh.stage = Stage.OFFICE if is_agreed else Stage.REFUSED
             if not is_agreed:
                 _close(fresh, by, now, reason or _("The owner of the home does not agree."))
+                told.application_answered(fresh, is_agreed=False)
     application.refresh_from_db()
 
 
@@ -189,6 +193,7 @@ def approve(application: Application, by: Actor, *, proof: Proof, proof_number: 
             fresh.holder = holder
             fresh.stage = Stage.APPROVED
             _close(fresh, by, now, "")
+        told.application_answered(fresh, is_agreed=True)
     if photo:
         _enrol(fresh, holder, photo, by)
     application.refresh_from_db()
@@ -364,6 +369,8 @@ def _end(application: Application, by: Actor, stage: Stage, action: str, reason:
         with changing(by, fresh.community, fresh, action):
             fresh.stage = stage
             _close(fresh, by, timezone.now(), reason)
+        if stage is Stage.REFUSED:
+            told.application_answered(fresh, is_agreed=False)
     application.refresh_from_db()
 
 

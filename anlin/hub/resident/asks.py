@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from anlin.core.entities import HolderKind
 from anlin.hub.audit.log import Actor, changing, created, deleted
 from anlin.hub.errors import RuleError
+from anlin.hub.notices import events as told
 from anlin.hub.people import services as people
 from anlin.hub.people.models import (
     Community,
@@ -140,9 +141,11 @@ def accept(ask: HouseholdAsk, by: Actor) -> Holder | None:
             raise RuleError(_("This request was answered already."))
         if ask.kind == AskKind.REMOVE:
             _remove(ask, by)
+            told.ask_answered(ask, is_agreed=True)
             return None
         holder = _add(ask, by)
         HouseholdAsk.objects.filter(pk=ask.pk).update(holder=holder)
+        told.ask_answered(ask, is_agreed=True)
     return holder
 
 
@@ -232,6 +235,8 @@ def _settle(ask: HouseholdAsk, state: AskState, by: Actor, answer: str) -> bool:
         with changing(by, fresh.community, fresh, f"household ask {state.value}"):
             fresh.state, fresh.answer = state, answer
             fresh.decided_by, fresh.decided_at = by.name, timezone.now()
+        if state is AskState.REFUSED:
+            told.ask_answered(fresh, is_agreed=False)
     return True
 
 
