@@ -222,7 +222,7 @@ def run_manage(home: Path, *arguments: str) -> str:
         env=_env(home),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
