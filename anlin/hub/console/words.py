@@ -202,7 +202,7 @@ PLACES = (
     Place("office:home", _("Office"), "changes", frozenset({Role.MANAGER})),
     Place(
         "notices:list",
-        _("Notices"),
+        _("Community notices"),
         "info",
         frozenset({Role.GUARD, Role.MANAGER, Role.COMMITTEE}),
         on_bar=False,

@@ -48,7 +48,7 @@ class NoticeForm(forms.Form):
         error_messages={"invalid_choice": _("This is none of your buildings.")},
     )
     homes = forms.CharField(
-        label=_("Homes"),
+        label=_("Homes by number"),
         required=False,
         max_length=4000,
         widget=forms.Textarea(attrs={"rows": 2}),

@@ -20,7 +20,7 @@ class Audience(models.TextChoices):
 class NoticeState(models.TextChoices):
     DRAFT = "draft", _("Draft")
     PLANNED = "planned", _("Planned")
-    PUBLISHED = "published", _("Published")
+    PUBLISHED = "published", _("Has been published")
     WITHDRAWN = "withdrawn", _("Withdrawn")
 
 
@@ -136,7 +136,7 @@ class PushDevice(models.Model):
 class Kind(models.TextChoices):
     """What a message is about; the name of a gateway's template for it is the same."""
 
-    NOTICE = "notice", _("Notice")
+    NOTICE = "notice", _("Community notice")
     VISIT_ASKED = "visit_asked", _("Somebody asks to visit")
     VISIT_CAME = "visit_came", _("A visitor came")
     OWNER_ASKED = "owner_asked", _("Somebody asks to be registered")

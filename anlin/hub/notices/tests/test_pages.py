@@ -77,7 +77,7 @@ def test_a_notice_is_written_previewed_published_once_and_read(street: Street) -
         meng.post(reverse("notices:publish", args=[notice.pk]))
     assert Delivery.objects.count() == 2
     lin = street.phone("lin")
-    assert "New" in lin.get("/home/notices").content.decode()
+    assert "New to you" in lin.get("/home/notices").content.decode()
     for _ in range(2):
         assert "今晚八点停水。" in lin.get(f"/home/notices/{notice.pk}").content.decode()
     notice.refresh_from_db()
