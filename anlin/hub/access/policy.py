@@ -6,7 +6,7 @@ were told last. `recompile` does all of them, and must find nothing to do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -362,7 +362,12 @@ def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
     return min(one, other) if one is not None and other is not None else one or other
 
 
-def _bikes_about(community_id: str, holders: Collection[str]) -> set[str]:
+def _named(bike: Mapping[str, Any]) -> Iterable[str]:
+    """Name the holders of whom a compiled e-bike tells."""
+    return (bike["holder"], *(mate["holder"] for mate in bike.get("household", ())))
+
+
+def _bikes_about(community_id: str, holders: Set[str]) -> set[str]:
     """Name the e-bikes of some holders and of those who live with them.
 
     What edges were told is looked through as well: a holder who was erased has no home any more.
@@ -373,8 +378,7 @@ def _bikes_about(community_id: str, holders: Collection[str]) -> set[str]:
     found = {
         entity
         for entity, data in told.iterator(chunk_size=2000)
-        if data["holder"] in holders
-        or any(mate["holder"] in holders for mate in data.get("household", ()))
+        if data is not None and not holders.isdisjoint(_named(data))
     }
     tagged = EBike.objects.filter(community=community_id, ended_at=None).exclude(tag="")
     if not tagged.exists():

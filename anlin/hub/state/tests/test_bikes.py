@@ -138,6 +138,7 @@ def test_an_answer_is_given_once_by_name_and_the_row_leaves_the_list(
     row = Noticed.objects.get()
     assert (row.position, row.by, row.answer) == (other.pk, "guo", "agreed")
     line = Change.objects.get(action="answer e-bike question")
+    assert line.after is not None
     assert (line.who, line.after["answer"]) == ("guo", "agreed")
     assert [concern.url for concern in questions(world)] == [
         reverse("console:event", args=[one.pk])
