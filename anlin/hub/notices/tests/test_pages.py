@@ -30,7 +30,7 @@ from anlin.hub.notices.models import (
     Wishes,
 )
 from anlin.hub.people import services as people
-from anlin.hub.people.models import Residency, ResidencyKind
+from anlin.hub.people.models import Proof, Residency, ResidencyKind
 from anlin.hub.resident.tests.conftest import Street
 from anlin.hub.visits import services as visits
 from anlin.notify.webpush.standin import Browser
@@ -283,7 +283,7 @@ def test_an_owner_hears_of_a_request_and_a_tenant_of_the_answer(street: Street) 
     assert told_to(street, "lin") == [Kind.OWNER_ASKED]
     lin = street.people["lin"]
     join.owner_answers(application, lin, Actor.resident(lin), is_agreed=True)
-    holder = join.approve(application, BY, proof=join.Proof.OWNER)
+    holder = join.approve(application, BY, proof=Proof.OWNER)
     assert [row.kind for row in services.messages_of(holder)] == [Kind.ANSWERED]
 
 
