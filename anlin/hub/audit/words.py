@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from django.apps import apps
-from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -333,11 +332,10 @@ def value_word(label: str, name: str, value: Any) -> str:
 
 def _field(label: str, name: str) -> models.Field[Any, Any] | None:
     try:
-        meta = apps.get_model(label)._meta
-        found = next((one for one in meta.concrete_fields if one.attname == name), None)
-        return found or meta.get_field(name)  # type: ignore[return-value]
-    except (LookupError, ValueError, FieldDoesNotExist):
+        fields = apps.get_model(label)._meta.concrete_fields
+    except (LookupError, ValueError):
         return None
+    return next((one for one in fields if name in (one.attname, one.name)), None)
 
 
 def _named(field: models.ForeignKey[Any, Any], key: Any) -> str:

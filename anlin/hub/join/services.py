@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -348,7 +348,7 @@ def _enrol(application: Application, holder: Holder, photo: bytes, by: Actor) ->
     Application.objects.filter(pk=application.pk).update(photo_fault=fault)
 
 
-def _locked(application: Application, stages: Iterable[Stage]) -> Application:
+def _locked(application: Application, stages: Collection[Stage]) -> Application:
     """Give a request as it stands now, for one who may still answer it."""
     fresh = (
         Application.objects.select_for_update()

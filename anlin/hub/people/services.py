@@ -315,10 +315,10 @@ def withdraw_consent(
                 consent.withdrawn_by = withdrawn_by or holder.name
         if purpose == Purpose.PHOTO:
             kept = Photo.objects.filter(credential__holder=holder)
-            faces = list(kept.values_list("pk", flat=True))
+            pictures = list(kept.values_list("pk", flat=True))
             kept.delete()
             # Terminals that were given it are told to forget it.
-            publish(holder.community, template=faces)
+            publish(holder.community, template=pictures)
             return
         faces = holder.credentials.filter(method=Method.FACE.value).exclude(status="revoked")
         forget_faces(holder, faces, by)

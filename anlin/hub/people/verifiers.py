@@ -31,7 +31,9 @@ class VerifierError(RuleError):
 class Verifier(Protocol):
     """One outside service."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Name the service as the records of a check do."""
 
     def confirms(self, document: Document, number: str, name: str) -> bool:
         """Say whether the service knows this name under this number.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import cast
+from typing import TypeVar, cast
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone, translation
 from django.views.decorators.gzip import gzip_page
@@ -17,7 +17,8 @@ from anlin.hub.errors import RuleError
 from anlin.hub.permissions import ResidentRequest, resident
 from anlin.hub.resident.homes import Home, NotYoursError, home_of
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
+Answer = TypeVar("Answer", bound=HttpResponseBase)
 
 PRINT_COOKIE = "anlin_print"
 LARGE = "large"
@@ -29,11 +30,11 @@ class HomeRequest(ResidentRequest):
     home: Home
 
 
-def page(view: Callable[..., HttpResponse]) -> View:
+def page(view: View) -> View:
     """Declare a page of residents who live here now; what is not theirs is not there (404)."""
 
     @wraps(view)
-    def own(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+    def own(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         ours = cast(HomeRequest, request)
         code = ours.resident.language or translation.get_language() or ""
         with timezone.override(ours.holder.community.zone), translation.override(code):
@@ -49,7 +50,7 @@ def page(view: Callable[..., HttpResponse]) -> View:
     return cast(View, resident(gzip_page(own)))
 
 
-def quiet(answer: HttpResponse) -> HttpResponse:
+def quiet(answer: Answer) -> Answer:
     """Keep a page out of every cache but our own worker's: it is about one home."""
     answer.headers.setdefault("Cache-Control", "private, no-store")
     return answer

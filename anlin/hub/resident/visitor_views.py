@@ -78,7 +78,7 @@ def invite(request: HomeRequest, unit_id: str) -> HttpResponse:
             wish = (
                 visitors.helper(request.home, form)
                 if isinstance(form, HelperForm)
-                else visitors.guest(form)  # type: ignore[arg-type]
+                else visitors.guest(form)
             )
             visit = visits.invite(
                 unit, request.holder, wish, actor(request), sent_id=form.cleaned_data["sent"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -63,9 +64,9 @@ class VehicleForm(forms.Form):
         help_text=gettext_lazy("People of the same homes. They are asked when it stands wrong."),
     )
 
-    def __init__(self, vehicle: Vehicle, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, vehicle: Vehicle, data: Mapping[str, Any] | None = None) -> None:
         super().__init__(
-            *args,
+            data,
             initial={
                 "brand": vehicle.brand,
                 "colour": vehicle.colour,
@@ -73,7 +74,6 @@ class VehicleForm(forms.Form):
                 "unit": vehicle.unit_id,
                 "drivers": list(vehicle.drivers.values_list("pk", flat=True)),
             },
-            **kwargs,
         )
         homes = Unit.objects.filter(residencies__holder=vehicle.owner) | Unit.objects.filter(
             pk=vehicle.unit_id

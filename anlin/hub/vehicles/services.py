@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from django.db import IntegrityError, transaction
@@ -82,8 +83,11 @@ def add_vehicle(
     brand: str = "",
     colour: str = "",
     space: str = "",
+    valid_until: datetime | None = None,
 ) -> Vehicle:
     """Register a car and let it in; one of that owner and plate is given back as it is.
+
+    `valid_until` is for a plate that ends by itself, such as a temporary one.
 
     Raises:
         RuleError: no plate is written so, it is somebody else's, or the owner has no right here.
@@ -96,7 +100,7 @@ def add_vehicle(
             return standing
         asked = owner.vehicles.filter(plate=read.text, state=VehicleState.REQUESTED).first()
         vehicle = asked or _new(owner, read, unit, brand, colour, space, by)
-        _admit(vehicle, by, "add vehicle", is_new=asked is None)
+        _admit(vehicle, by, "add vehicle", is_new=asked is None, valid_until=valid_until)
     return vehicle
 
 
@@ -465,13 +469,20 @@ def _new(
     )
 
 
-def _admit(vehicle: Vehicle, by: Actor, action: str, *, is_new: bool) -> None:
+def _admit(
+    vehicle: Vehicle,
+    by: Actor,
+    action: str,
+    *,
+    is_new: bool,
+    valid_until: datetime | None = None,
+) -> None:
     """Give the plate to its owner as a credential, and write the car down as admitted."""
     owner = vehicle.owner
     standing = owner.credentials.filter(method="plate", key=vehicle.plate).exclude(
         status=Status.REVOKED.value
     )
-    credential = standing.first() or add_plate(owner, vehicle.plate, by)
+    credential = standing.first() or add_plate(owner, vehicle.plate, by, valid_until=valid_until)
     if is_new:
         vehicle.state, vehicle.credential = VehicleState.APPROVED, credential
         vehicle.decided_by, vehicle.decided_at = by.name, timezone.now()

@@ -33,5 +33,10 @@ def sent(monkeypatch: pytest.MonkeyPatch, settings: object) -> list[Message]:
     """Collect what would leave by SMS."""
     out: list[Message] = []
     monkeypatch.setattr(sms, "is_ready", lambda: True)
-    monkeypatch.setattr(sms, "send_later", lambda message: message and out.append(message))
+
+    def keep(message: Message | None) -> None:
+        if message is not None:
+            out.append(message)
+
+    monkeypatch.setattr(sms, "send_later", keep)
     return out

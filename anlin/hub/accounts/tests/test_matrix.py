@@ -102,12 +102,18 @@ def pages() -> list[Route]:
     ]
 
 
+def roles_of(callback: object) -> frozenset[Role]:
+    found: object = getattr(callback, "roles", None)
+    assert isinstance(found, frozenset)
+    return found
+
+
 def operations() -> list[Route]:
     found = []
     for prefix, router in api._routers:
         for path, view in router.path_operations.items():
             for operation in view.operations:
-                asked = {role for one in operation.auth_callbacks for role in one.roles}
+                asked = {role for one in operation.auth_callbacks for role in roles_of(one)}
                 address = _address(f"api/v1/{prefix.strip('/')}/{path.strip('/')}")
                 address = re.sub(r"//+", "/", address)
                 name = operation.view_func.__name__

@@ -40,7 +40,12 @@ def lin(cast: Cast) -> Cast:
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     out: list[Message] = []
-    monkeypatch.setattr(sms, "send_later", lambda message: message and out.append(message))
+
+    def keep(message: Message | None) -> None:
+        if message is not None:
+            out.append(message)
+
+    monkeypatch.setattr(sms, "send_later", keep)
     return out
 
 
@@ -89,7 +94,7 @@ def test_an_unknown_number_gets_the_same_answer_and_no_message(
 def test_the_guess_of_a_code_for_an_unknown_number_signs_nobody_in(
     lin: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(phone.secrets, "randbelow", lambda _: 123456)
+    monkeypatch.setattr("anlin.hub.accounts.phone.secrets.randbelow", lambda _: 123456)
     pk = phone.ask(WANG, HERE)
     with pytest.raises(RuleError):
         phone.check(pk, "123456")

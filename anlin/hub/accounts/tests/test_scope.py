@@ -11,7 +11,7 @@ from anlin.hub.audit.log import Actor
 from anlin.hub.audit.models import Change
 from anlin.hub.conftest import Cast
 from anlin.hub.people import services as people
-from anlin.hub.people.models import StaffProfile
+from anlin.hub.people.models import ResidencyKind, StaffProfile, Unit
 from anlin.hub.permissions import holders_in_scope, units_in_scope
 
 pytestmark = pytest.mark.django_db(databases=["default", "events"])
@@ -24,7 +24,7 @@ def test_staff_without_buildings_see_the_whole_community(cast: Cast) -> None:
     assert {cast.lin, cast.wang, cast.qian} <= set(holders_in_scope(cast.guo))
 
 
-def _home(cast: Cast) -> object:
+def _home(cast: Cast) -> Unit:
     return cast.wang.residencies.get().unit
 
 
@@ -38,7 +38,7 @@ def test_staff_with_buildings_see_only_their_homes_and_people(cast: Cast) -> Non
     moved = people.register_holder(cast.community, "钱二", BY, unit=unit)
     people.end_residency(moved.residencies.get(), BY, ends_at=timezone.now())
     people.add_residency(
-        moved, _home(cast), "owner", BY, starts_at=timezone.now() - timedelta(days=1)
+        moved, _home(cast), ResidencyKind.OWNER, BY, starts_at=timezone.now() - timedelta(days=1)
     )
     cast.guo.buildings.add(there)
     guo = StaffProfile.objects.get(pk=cast.guo.pk)

@@ -93,7 +93,7 @@ def test_the_watermark_is_drawn_over_each_third_of_a_picture(side: int) -> None:
         box = ImageChops.difference(after.convert("RGB"), before.convert("RGB"))
         for top in range(3):
             third = box.crop((0, top * side // 3, side, (top + 1) * side // 3))
-            assert max(high for _low, high in third.getextrema()) > 40
+            assert max(third.tobytes()) > 40
 
 
 def test_the_line_says_who_when_and_what_for() -> None:

@@ -137,8 +137,8 @@ def test_a_passport_is_read_by_its_two_lines(cast: Cast) -> None:
     # The specimen printed in ICAO Doc 9303.
     name, read = read_line(PASSPORT, TODAY)
     assert name == "passport reader"
-    assert (read.document, read.number, read.born_on) == (
-        Document.PASSPORT,
+    assert (read.document.value, read.number, read.born_on) == (
+        Document.PASSPORT.value,
         "L898902C3",
         date(1974, 8, 12),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -207,16 +208,17 @@ def test_a_child_needs_a_guardian_with_name_and_relation(world: World) -> None:
     born = timezone.localdate() - timedelta(days=365 * 8)
     identities.record_identity(child, Document.PASSPORT, "E1234567", BY, born_on=born)
     lin = world.people["lin"]
-    for given in (
+    too_little: tuple[dict[str, Any], ...] = (
         {},
         {"given_by": "林小"},
         {"given_by": "林安"},
         {"guardian": lin},
         {"guardian": child, "relation": "母亲"},
         {"relation": "母亲"},
-    ):
+    )
+    for given in too_little:
         with pytest.raises(RuleError):
-            people.give_consent(child, Purpose.FACE, BY, **given)  # type: ignore[arg-type]
+            people.give_consent(child, Purpose.FACE, BY, **given)
     assert not child.consents.exists()
     consent = people.give_consent(child, Purpose.FACE, BY, guardian=lin, relation="母亲")
     assert (consent.guardian, consent.given_by, consent.relation) == (lin, lin.name, "母亲")

@@ -19,11 +19,11 @@ from pytest_django import Settings
 
 from anlin.hub.audit.models import Change
 from anlin.hub.console.tests.conftest import _catalogues
+from anlin.hub.console.tests.world import BY
 from anlin.hub.devices.models import Node
 from anlin.hub.people import services as people
 from anlin.hub.people.models import Community, Role, StaffProfile
 from anlin.hub.setup import first
-from anlin.hub.setup.tests.test_pages import BY
 
 pytestmark = pytest.mark.django_db(databases=["default", "events"])
 __all__ = ["_catalogues"]
@@ -32,9 +32,7 @@ URL = "/setup/first"
 
 
 @pytest.fixture(autouse=True)
-def waiting(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+def waiting(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give the file in which `anlin up` looks for the code of its edge."""
     settings.HUB_HOME = tmp_path / "hub"
     path = tmp_path / "edge-1" / "code"
