@@ -160,7 +160,7 @@ def test_a_table_needs_a_person_only_after_its_grace(world: World) -> None:
 # What needs a person
 
 
-@pytest.mark.parametrize("kind", sorted(attention.ONCE))
+@pytest.mark.parametrize("kind", sorted(attention.ONCE - attention.ASKING))
 def test_what_happened_once_waits_until_somebody_has_taken_note(
     world: World, sign_in: SignIn, kind: K
 ) -> None:
