@@ -107,6 +107,8 @@ def told(log: Path) -> tuple[int, ...]:
 @pytest.mark.xdist_group("migrations")
 def test_a_hub_with_a_million_events_is_upgraded_and_loses_none(tmp_path: Path) -> None:
     run(tmp_path, FOUND)
+    new = tmp_path / "new"
+    run(new, "from django.core.management import call_command\ncall_command('prepare')")
     log = tmp_path / "hub" / "events.sqlite3"
     with closing(sqlite3.connect(log)) as database:
         database.execute(FILL, [EVENTS])
@@ -124,3 +126,29 @@ def test_a_hub_with_a_million_events_is_upgraded_and_loses_none(tmp_path: Path) 
         "by_tail": 1,
         "without": 0,
     }
+    for name in ("hub.sqlite3", "events.sqlite3"):
+        assert schema(tmp_path / "hub" / name) == schema(new / "hub" / name)
+
+
+def schema(path: Path) -> dict[str, set[str]]:
+    """Give what a database is made of: each table's columns and rules, in no order, and the rest.
+
+    A column that came later stands last in its table, which nobody can tell by name.
+    """
+    with closing(sqlite3.connect(path)) as database:
+        rows = database.execute("SELECT type, name, sql FROM sqlite_master WHERE sql != ''")
+        return {f"{kind} {name}": parts(sql) for kind, name, sql in rows}
+
+
+def parts(sql: str) -> set[str]:
+    """Split the outermost list of a statement at its commas."""
+    found, depth, start = set(), 0, 0
+    for at, character in enumerate(sql):
+        depth += (character == "(") - (character == ")")
+        if character == "(" and depth == 1:
+            found.add(sql[:at].strip())
+            start = at + 1
+        elif (character == "," and depth == 1) or (character == ")" and depth == 0):
+            found.add(" ".join(sql[start:at].split()))
+            start = at + 1
+    return found | {sql[start:].strip()}
