@@ -144,8 +144,8 @@ def test_an_access_point_for_faces_only_is_refused(cast: Cast) -> None:
     ("text", "rule"),
     [
         ("京A1234I", "did you mean 京A·12341"),
-        ("京A123", "5 characters"),
-        ("", "empty"),
+        ("京A123", "has 7 characters"),
+        ("", "Type the plate"),
         ("A12345", "province"),
     ],
 )
