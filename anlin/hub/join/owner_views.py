@@ -36,3 +36,17 @@ def answer(request: HomeRequest, application_id: str) -> HttpResponse:
         done,
     )
     return redirect("join:waiting")
+
+
+@require_POST
+@page
+def take_back(request: HomeRequest, application_id: str) -> HttpResponse:
+    application = Application.objects.filter(pk=application_id, asked_by=request.holder).first()
+    if application is None:
+        raise NotYoursError(application_id)
+    attempt(
+        request,
+        lambda: services.take_back(application, request.holder, actor(request)),
+        _("Your request was taken back."),
+    )
+    return redirect("resident:family")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -40,6 +40,10 @@ from anlin.hub.people.models import (
 from anlin.vision.enrol import EnrolError, decode
 from anlin.vision.models import ModelError
 
+LONGEST_LEASE = timedelta(days=20 * 366)
+"""No lease runs longer than twenty years (Civil Code art. 705)."""
+SHOWN_AFTER = timedelta(days=30)
+"""How long a home reads that a request was refused, and why."""
 MAX_OPEN = 20
 """Requests that may wait for one home at a time; a crowd of strangers can't bury its owner."""
 PHOTO_QUALITY = 92
@@ -135,6 +139,24 @@ def waiting_for_owner(holder: Holder) -> QuerySet[Application]:
         .select_related("unit__building")
         .order_by("made_at")
     )
+
+
+def of_homes(holder: Holder, owned: Iterable[Unit], at: datetime) -> QuerySet[Application]:
+    """List what waits, or was lately refused, of homes owned and of what a resident asked."""
+    seen = Q(stage__in=OPEN) | Q(stage=Stage.REFUSED, answered_at__gte=at - SHOWN_AFTER)
+    mine = Q(asked_by=holder) | Q(unit__in=[unit.pk for unit in owned])
+    return Application.objects.filter(seen, mine).select_related("unit").order_by("-made_at")
+
+
+def take_back(application: Application, holder: Holder, by: Actor) -> None:
+    """Let a resident take back what they asked for somebody else.
+
+    Raises:
+        RuleError: somebody else asked, or somebody has answered already.
+    """
+    if application.asked_by_id != holder.pk:
+        raise RuleError(_("This request is not yours."))
+    withdraw(application, by)
 
 
 def is_asked(application: Application, holder: Holder) -> bool:
@@ -250,6 +272,8 @@ def _checked(unit: Unit, asked: Asked, now: datetime) -> Application:
         raise RuleError(_("A lease has an end: type its last day."), "ends_on")
     if is_tenant and asked.ends_on is not None and asked.ends_on < today:
         raise RuleError(_("This day is over already."), "ends_on")
+    if is_tenant and asked.ends_on is not None and asked.ends_on > today + LONGEST_LEASE:
+        raise RuleError(_("No lease runs for more than twenty years."), "ends_on")
     is_child = born_on is not None and numbers.is_child(born_on, today)
     if asked.wants_face and is_child and not (asked.guardian.strip() and asked.relation.strip()):
         raise RuleError(

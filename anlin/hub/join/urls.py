@@ -11,6 +11,7 @@ urlpatterns = [
     path("joined/<str:secret>/withdraw", views.withdraw, name="withdraw"),
     path("home/requests", owner_views.waiting, name="waiting"),
     path("home/requests/<str:application_id>", owner_views.answer, name="answer"),
+    path("home/requests/<str:application_id>/back", owner_views.take_back, name="take_back"),
     path("requests", views.requests, name="requests"),
     path("requests/poster", views.poster, name="poster"),
     path("requests/<str:application_id>", views.request_page, name="request"),

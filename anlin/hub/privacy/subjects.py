@@ -223,15 +223,15 @@ register(
         "resident.HouseholdAsk",
         "asked_by",
         _("Asked of the office for the home"),
-        only=("unit", "kind", "asked_at", "said", "state", "decided_at", "answer"),
+        only=("unit", "asked_at", "said", "state", "decided_at", "answer"),
     ),
     Holding(
         "resident.HouseholdAsk",
         "holder",
         _("Asked of the office about this person"),
         End.BLANK,
-        only=("unit", "kind", "asked_at", "name", "phone", "residency", "last_day", "state"),
-        blank={"name": "", "phone": "", "said": "", "holder": None},
+        only=("unit", "asked_at", "name", "residency", "state"),
+        blank={"name": "", "said": "", "holder": None},
     ),
     Holding(
         "resident.CareContact",

@@ -1,25 +1,21 @@
-"""Who lives in a home: its owner asks, the property office answers, in a transaction each."""
+"""Who no longer lives in a home: its owner asks, the property office answers.
+
+Who is to live here asks in `join`, or their owner asks for them: the office has one queue for new
+people.
+"""
 
 from __future__ import annotations
-
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from anlin.core.entities import HolderKind
 from anlin.hub.audit.log import Actor, changing, created, deleted
 from anlin.hub.errors import RuleError
 from anlin.hub.notices import events as told
 from anlin.hub.people import services as people
 from anlin.hub.people.models import (
-    Community,
-    Holder,
-    HolderStatus,
-    Proof,
     Residency,
     ResidencyKind,
     StaffProfile,
@@ -28,50 +24,10 @@ from anlin.hub.people.models import (
 )
 from anlin.hub.permissions import units_in_scope
 from anlin.hub.resident.homes import Home, is_child, member, refuse_unless_owner
-from anlin.hub.resident.models import AskKind, AskState, HouseholdAsk, RemoteLeave
+from anlin.hub.resident.models import AskState, HouseholdAsk, RemoteLeave
 
 MOST_WAITING = 10
 """Of one home at a time; a family is smaller, and an office has other homes."""
-LONGEST_LEASE = timedelta(days=20 * 366)
-"""No lease runs longer than twenty years (Civil Code art. 705)."""
-
-
-def ask_to_add(
-    home: Home,
-    unit: Unit,
-    by: Actor,
-    *,
-    name: str,
-    residency: ResidencyKind,
-    sent_id: str,
-    phone: str = "",
-    last_day: date | None = None,
-    said: str = "",
-) -> HouseholdAsk:
-    """Ask the office to add family or a tenant; the same form again gives the same ask.
-
-    Raises:
-        RuleError: not by an owner, a lease without an end, or one that is over.
-    """
-    refuse_unless_owner(home, unit)
-    if residency == ResidencyKind.OWNER:
-        raise RuleError(
-            _("The property office adds owners, by the certificate of ownership."), "residency"
-        )
-    if residency == ResidencyKind.TENANT:
-        _refuse_lease(home, last_day)
-    return _ask(
-        home,
-        unit,
-        by,
-        sent_id,
-        kind=AskKind.ADD,
-        name=name.strip(),
-        phone=phone.strip(),
-        residency=residency,
-        last_day=last_day if residency == ResidencyKind.TENANT else None,
-        said=said.strip(),
-    )
 
 
 def ask_to_remove(
@@ -88,7 +44,7 @@ def ask_to_remove(
     if theirs.kind == ResidencyKind.OWNER:
         raise RuleError(_("An owner is removed at the property office, when the home is sold."))
     waiting = theirs.unit.household_asks.filter(
-        kind=AskKind.REMOVE, holder=theirs.holder, state=AskState.WAITING
+        holder=theirs.holder, state=AskState.WAITING
     ).first()
     if waiting is not None:
         return waiting
@@ -97,7 +53,6 @@ def ask_to_remove(
         theirs.unit,
         by,
         sent_id,
-        kind=AskKind.REMOVE,
         holder=theirs.holder,
         name=theirs.holder.name,
         residency=theirs.kind,
@@ -130,8 +85,8 @@ def waiting_for(staff: StaffProfile) -> QuerySet[HouseholdAsk]:
     return rows.select_related("unit__building", "asked_by", "holder").order_by("asked_at")
 
 
-def accept(ask: HouseholdAsk, by: Actor) -> Holder | None:
-    """Do what a home asked for; give who was added.
+def accept(ask: HouseholdAsk, by: Actor) -> None:
+    """End the residency that a home asked to end.
 
     Raises:
         RuleError: answered already, or it can't be done any more.
@@ -139,14 +94,8 @@ def accept(ask: HouseholdAsk, by: Actor) -> Holder | None:
     with transaction.atomic():
         if not _settle(ask, AskState.ACCEPTED, by, ""):
             raise RuleError(_("This request was answered already."))
-        if ask.kind == AskKind.REMOVE:
-            _remove(ask, by)
-            told.ask_answered(ask, is_agreed=True)
-            return None
-        holder = _add(ask, by)
-        HouseholdAsk.objects.filter(pk=ask.pk).update(holder=holder)
+        _remove(ask, by)
         told.ask_answered(ask, is_agreed=True)
-    return holder
 
 
 def refuse(ask: HouseholdAsk, answer: str, by: Actor) -> None:
@@ -184,21 +133,6 @@ def allow_remote(home: Home, holder_id: str, is_allowed: bool, by: Actor) -> Non
             standing.delete()
 
 
-def end_of_day(day: date, community: Community) -> datetime:
-    """Give the moment at which a day is over where the community is."""
-    return datetime.combine(day + timedelta(days=1), time(), ZoneInfo(community.zone))
-
-
-def _refuse_lease(home: Home, last_day: date | None) -> None:
-    today = timezone.localtime(home.at).date()
-    if last_day is None:
-        raise RuleError(_("Say the last day of the lease; every right ends with it."), "last_day")
-    if last_day < today:
-        raise RuleError(_("This lease is over already."), "last_day")
-    if last_day > today + LONGEST_LEASE:
-        raise RuleError(_("No lease runs for more than twenty years."), "last_day")
-
-
 def _ask(home: Home, unit: Unit, by: Actor, sent_id: str, **fields: object) -> HouseholdAsk:
     community = home.holder.community
     if not sent_id:
@@ -220,7 +154,7 @@ def _ask(home: Home, unit: Unit, by: Actor, sent_id: str, **fields: object) -> H
                 sent_id=sent_id,
                 **fields,
             )
-            created(by, community, ask, action=f"ask to {fields['kind']}")
+            created(by, community, ask, action="ask to end residency")
     except IntegrityError:
         # The other of two presses was faster; somebody else's id is no way into their ask.
         return HouseholdAsk.objects.get(sent_id=sent_id, asked_by=home.holder)
@@ -238,35 +172,6 @@ def _settle(ask: HouseholdAsk, state: AskState, by: Actor, answer: str) -> bool:
         if state is AskState.REFUSED:
             told.ask_answered(fresh, is_agreed=False)
     return True
-
-
-def _add(ask: HouseholdAsk, by: Actor) -> Holder:
-    """Register who was asked for, or add the home to one who is here already.
-
-    One of the same name and telephone is the same person.
-    """
-    community = ask.community
-    index = people.phone_index(ask.phone)
-    known = None
-    if index:
-        known = Holder.objects.filter(
-            community=community,
-            phone_index=index,
-            name=ask.name,
-            kind=HolderKind.RESIDENT.value,
-            status=HolderStatus.ACTIVE,
-        ).first()
-    holder = known or people.register_holder(community, ask.name, by, phone=ask.phone)
-    people.add_residency(
-        holder,
-        ask.unit,
-        ResidencyKind(ask.residency),
-        by,
-        ends_at=end_of_day(ask.last_day, community) if ask.last_day else None,
-        proof=Proof.OWNER,
-        proof_number=ask.pk,
-    )
-    return holder
 
 
 def _remove(ask: HouseholdAsk, by: Actor) -> None:

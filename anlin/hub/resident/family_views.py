@@ -14,6 +14,7 @@ from anlin.core.entities import Status
 from anlin.hub.access.models import Credential
 from anlin.hub.console.pages import blame, bound
 from anlin.hub.errors import RuleError
+from anlin.hub.join import services as joining
 from anlin.hub.people.models import Residency, ResidencyKind
 from anlin.hub.resident import asks
 from anlin.hub.resident.forms import AddForm, sent_id
@@ -29,10 +30,13 @@ SHOWN_ASKS = 10
 def family(request: HomeRequest) -> HttpResponse:
     home = request.home
     rows = list(household(home.units, home.at))
+    owned = [unit for unit in home.units if home.owns(unit)]
     context = {
         "homes": _homes(home, rows),
         "asks": asks.asks_of(home)[:SHOWN_ASKS],
-        "owns_any": any(home.owns(unit) for unit in home.units),
+        "applications": joining.of_homes(home.holder, owned, home.at)[:SHOWN_ASKS],
+        "n_asked": joining.waiting_for_owner(home.holder).count() if owned else 0,
+        "owns_any": bool(owned),
     }
     return render(request, "resident/family.html", context)
 
@@ -81,16 +85,16 @@ def add(request: HomeRequest, unit_id: str) -> HttpResponse:
     if form.is_valid():
         given = form.cleaned_data
         try:
-            asks.ask_to_add(
-                request.home,
-                unit,
-                actor(request),
+            if not given["sent"]:
+                raise RuleError(_("Open the form once more."))
+            asked = joining.Asked(
                 name=given["name"],
-                residency=ResidencyKind(given["residency"]),
                 phone=given["phone"],
-                last_day=given["last_day"],
-                sent_id=given["sent"],
+                kind=ResidencyKind(given["residency"]),
+                posted=given["sent"],
+                ends_on=given["ends_on"],
             )
+            joining.apply(unit, asked, actor(request), asked_by=request.holder)
         except RuleError as error:
             blame(form, error)
         else:

@@ -59,13 +59,12 @@ class AddForm(SentOnce):
     )
     phone = forms.CharField(
         label=_("Telephone"),
-        required=False,
         max_length=20,
         validators=[PHONE],
         widget=forms.TextInput(attrs={"type": "tel", "autocomplete": "off"}),
-        help_text=_("They sign in on their own phone with it."),
+        help_text=_("They sign in on their own phone with it. For a child, your own."),
     )
-    last_day = forms.DateField(
+    ends_on = forms.DateField(
         label=_("Last day of the lease"),
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),

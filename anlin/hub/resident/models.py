@@ -47,11 +47,6 @@ class RemoteLeave(models.Model):
         return self.child_id
 
 
-class AskKind(models.TextChoices):
-    ADD = "add", _("Add somebody")
-    REMOVE = "remove", _("Somebody no longer lives here")
-
-
 class AskState(models.TextChoices):
     WAITING = "waiting", _("Waits for the property office")
     ACCEPTED = "accepted", _("Done")
@@ -60,12 +55,11 @@ class AskState(models.TextChoices):
 
 
 class HouseholdAsk(models.Model):
-    """What a home asks of the property office about who lives there, and the answer."""
+    """A home's word that somebody no longer lives there, and the property office's answer."""
 
     id = IdField("ha")
     community = models.ForeignKey(Community, models.CASCADE, related_name="household_asks")
     unit = models.ForeignKey(Unit, models.CASCADE, related_name="household_asks")
-    kind = models.CharField(max_length=6, choices=AskKind.choices)
     asked_by = models.ForeignKey(Holder, models.CASCADE, related_name="household_asks")
     asked_at = models.DateTimeField()
     said = models.CharField(max_length=200, blank=True)
@@ -73,21 +67,17 @@ class HouseholdAsk(models.Model):
     """Of the form that made it: a form posted twice asks once."""
 
     name = models.CharField(max_length=60, blank=True)
-    phone = ClosedTextField(blank=True, default="")
     residency = models.CharField(max_length=10, choices=ResidencyKind.choices, blank=True)
-    last_day = models.DateField(null=True, blank=True)
-    """Of a lease."""
-
     holder = models.ForeignKey(
         Holder, models.SET_NULL, null=True, blank=True, related_name="household_asks_about"
     )
-    """Who is to be removed, or who was added."""
+    """Who no longer lives there."""
     state = models.CharField(max_length=10, choices=AskState.choices, default=AskState.WAITING)
     decided_by = models.CharField(max_length=150, blank=True)
     decided_at = models.DateTimeField(null=True, blank=True)
     answer = models.CharField(max_length=200, blank=True)
 
-    NOT_AUDITED = frozenset({"phone", "sent_id"})
+    NOT_AUDITED = frozenset({"sent_id"})
 
     class Meta:
         indexes = [

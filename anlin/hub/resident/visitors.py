@@ -8,8 +8,8 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from anlin.hub.errors import RuleError
+from anlin.hub.people.forms import end_of_day
 from anlin.hub.people.models import Unit
-from anlin.hub.resident.asks import end_of_day
 from anlin.hub.resident.forms import HelperForm, InviteForm
 from anlin.hub.resident.homes import Home, NotYoursError, private_units
 from anlin.hub.visits import services as visits
@@ -71,7 +71,7 @@ def helper(home: Home, form: HelperForm) -> visits.Wish:
         kind=Kind.HELPER,
         phone=given["phone"],
         starts_at=home.at,
-        ends_at=end_of_day(given["last_day"], home.holder.community),
+        ends_at=end_of_day(given["last_day"]),
         days=tuple(given["days"]),
         start_min=given["start"].hour * 60 + given["start"].minute,
         end_min=given["end"].hour * 60 + given["end"].minute,

@@ -18,6 +18,9 @@ from anlin.core.qr import read
 from anlin.hub.access import services as access
 from anlin.hub.audit.log import Actor, viewed
 from anlin.hub.audit.models import Change
+from anlin.hub.join import services as joining
+from anlin.hub.join.models import Application, Stage
+from anlin.hub.join.services import Asked
 from anlin.hub.people import services as people
 from anlin.hub.people.models import Consent, Holder, Purpose, ResidencyKind
 from anlin.hub.resident import asks, care, own_qr
@@ -86,9 +89,10 @@ def test_nothing_of_a_neighbours_home_is_there(street: Street) -> None:
     )
     car = vehicles.add_vehicle(lin, "京A88888", BY)
     bike = vehicles.add_ebike(lin, BY, plate="京B1234567")
-    ask = asks.ask_to_add(
-        home_of(lin), unit, BY, name="林母", residency=ResidencyKind.FAMILY, sent_id="b" * 24
-    )
+    mother = people.register_holder(street.world.community, "林母", BY, unit=unit)
+    mother.residencies.update(kind=ResidencyKind.FAMILY)
+    ask = asks.ask_to_remove(home_of(lin), mother.pk, Actor.resident(lin), sent_id="b" * 24)
+    application = asked(street, "7" * 24)
     wang = street.phone("wang")
     for url in (
         f"/home/family/{unit.pk}/add",
@@ -113,15 +117,17 @@ def test_nothing_of_a_neighbours_home_is_there(street: Street) -> None:
         assert wang.post(url, {"answer": "end", "sent": "c" * 24}).status_code == 404, url
     wang.post(f"/home/family/{lin.pk}/remote", {"allow": "1"})
     wang.post(f"/home/asks/{ask.pk}/back")
-    for row in (card, visit, contact, car, bike, ask):
+    wang.post(f"/home/requests/{application.pk}/back")
+    for row in (card, visit, contact, car, bike, ask, application):
         row.refresh_from_db()
     assert card.status == Status.ACTIVE.value
     assert visit.state != State.CANCELLED
     assert ask.state == AskState.WAITING
+    assert application.stage == Stage.OFFICE
     assert HouseholdAsk.objects.count() == 1
     for url in PAGES:
         page = text(wang.get(url))
-        for secret in ("林安", "林母", "京A88888", "赵来", "13800000009"):
+        for secret in ("林安", "林母", "林弟", "京A88888", "赵来", "13800000009"):
             assert secret not in page, (url, secret)
 
 
@@ -158,7 +164,7 @@ def test_today_shows_the_household_and_its_visitors_and_no_neighbour(street: Str
 # Family
 
 
-def test_an_owner_asks_and_the_office_registers_with_one_press(street: Street) -> None:
+def test_an_owner_asks_and_the_office_has_it_in_its_one_queue(street: Street) -> None:
     client, unit = street.phone("lin"), unit_of(street)
     url = f"/home/family/{unit.pk}/add"
     until = (timezone.now() + timedelta(days=90)).date()
@@ -167,42 +173,52 @@ def test_an_owner_asks_and_the_office_registers_with_one_press(street: Street) -
         "name": "孙租",
         "residency": "tenant",
         "phone": "138 0000 2222",
-        "last_day": until.isoformat(),
+        "ends_on": until.isoformat(),
     }
     client.post(url, form)
     client.post(url, form)
-    ask = HouseholdAsk.objects.get()
-    assert "孙租" in text(client.get("/home/family"))
+    application = Application.objects.get()
+    assert (application.stage, application.asked_by) == (Stage.OFFICE, street.people["lin"])
+    page = text(client.get("/home/family"))
+    assert "孙租" in page
+    assert "Waits for the property office" in page
     assert not Holder.objects.filter(phone_tail="2222").exists()
 
     meng = street.phone("meng")
-    assert "孙租" in text(meng.get("/household-asks"))
-    meng.post(f"/household-asks/{ask.pk}", {"answer": "yes"})
-    meng.post(f"/household-asks/{ask.pk}", {"answer": "yes"})
-    added = Holder.objects.get(phone_tail="2222")
-    residency = added.residencies.get()
+    assert "孙租" in text(meng.get("/requests"))
+    answer = f"/requests/{application.pk}/approve"
+    meng.post(answer, {"proof": "owner"})
+    meng.post(answer, {"proof": "owner"})
+    residency = Holder.objects.get(phone_tail="2222").residencies.get()
     assert residency.unit == unit
     assert residency.ends_at is not None
     local = residency.ends_at.astimezone(timezone.get_fixed_timezone(480))
     assert (local.date(), local.hour) == (until + timedelta(days=1), 0)
-    assert Change.objects.filter(action="household ask accepted").count() == 1
+    assert Change.objects.filter(action="approve").count() == 1
+
+
+def asked(street: Street, posted: str) -> Application:
+    lin = street.people["lin"]
+    wish = Asked("林弟", "138 0000 3333", ResidencyKind.FAMILY, posted)
+    return joining.apply(unit_of(street), wish, Actor.resident(lin), asked_by=lin)[0]
 
 
 def test_a_refused_request_gives_the_offices_words_to_the_owner(street: Street) -> None:
-    lin = street.people["lin"]
-    ask = asks.ask_to_add(
-        home_of(lin),
-        unit_of(street),
-        BY,
-        name="林弟",
-        residency=ResidencyKind.FAMILY,
-        sent_id="d" * 24,
-    )
-    meng = street.phone("meng")
-    answer = meng.post(f"/household-asks/{ask.pk}", {"answer": "no", "why": " "}, follow=True)
-    assert "the owner reads it" in text(answer)
-    meng.post(f"/household-asks/{ask.pk}", {"answer": "no", "why": "请带户口本"})
+    application = asked(street, "d" * 24)
+    street.phone("meng").post(f"/requests/{application.pk}/refuse", {"reason": "请带户口本"})
     assert "请带户口本" in text(street.phone("lin").get("/home/family"))
+
+
+def test_the_family_page_leads_owners_to_those_who_ask_themselves(street: Street) -> None:
+    wish = Asked("林弟", "138 0000 3333", ResidencyKind.FAMILY, "4" * 24)
+    joining.apply(unit_of(street), wish)
+    page = text(street.phone("lin").get("/home/family"))
+    assert "Who wants to join (1)" in page
+    assert "Waits for the owner" in page
+    street.moves_in("mei", "林妹", unit=unit_of(street), residency=ResidencyKind.FAMILY)
+    page = text(street.phone("mei").get("/home/family"))
+    assert "Who wants to join" not in page
+    assert "林弟" not in page
 
 
 @pytest.mark.parametrize(
@@ -213,10 +229,11 @@ def test_a_refused_request_gives_the_offices_words_to_the_owner(street: Street) 
         ({"name": "a\x00b"}, "Null"),
         ({"phone": "abc"}, "5 to 20 digits"),
         ({"residency": "owner"}, "valid choice"),
-        ({"residency": "tenant"}, "last day of the lease"),
-        ({"residency": "tenant", "last_day": "2001-01-01"}, "over already"),
-        ({"residency": "tenant", "last_day": "2999-01-01"}, "twenty years"),
-        ({"residency": "tenant", "last_day": "soon"}, "valid date"),
+        ({"phone": ""}, "required"),
+        ({"residency": "tenant"}, "type its last day"),
+        ({"residency": "tenant", "ends_on": "2001-01-01"}, "over already"),
+        ({"residency": "tenant", "ends_on": "2999-01-01"}, "twenty years"),
+        ({"residency": "tenant", "ends_on": "soon"}, "valid date"),
         ({"sent": "nonsense"}, "once more"),
         ({"sent": ""}, "once more"),
     ],
@@ -225,11 +242,11 @@ def test_a_bad_field_is_told_in_a_sentence(
     street: Street, form: dict[str, str], sentence: str
 ) -> None:
     client, url = street.phone("lin"), f"/home/family/{unit_of(street).pk}/add"
-    good = {"sent": "e" * 24, "name": "林弟", "residency": "family"}
+    good = {"sent": "e" * 24, "name": "林弟", "residency": "family", "phone": "138 0000 3333"}
     answer = client.post(url, good | form)
     assert answer.status_code == 422
     assert sentence in text(answer)
-    assert not HouseholdAsk.objects.exists()
+    assert not Application.objects.exists()
 
 
 def test_only_an_owner_adds_and_nobody_removes_an_owner(street: Street) -> None:
@@ -263,20 +280,33 @@ def test_who_is_removed_keeps_everything_until_the_office_agrees(street: Street)
     assert street.phone("mei").get("/home/").status_code in (302, 403)
 
 
-def test_an_ask_is_taken_back_by_its_owner_only_while_it_waits(street: Street) -> None:
-    lin = street.people["lin"]
-    ask = asks.ask_to_add(
-        home_of(lin),
-        unit_of(street),
-        BY,
-        name="林弟",
-        residency=ResidencyKind.FAMILY,
-        sent_id="1" * 24,
-    )
-    street.phone("lin").post(f"/home/asks/{ask.pk}/back")
-    answer = street.phone("meng").post(f"/household-asks/{ask.pk}", {"answer": "yes"})
-    assert answer.status_code == 404
+def test_a_request_is_taken_back_by_who_asked_only_while_it_waits(street: Street) -> None:
+    application = asked(street, "1" * 24)
+    url = f"/home/requests/{application.pk}/back"
+    assert street.phone("wang").post(url).status_code == 404
+    assert url in text(street.phone("lin").get("/home/family"))
+    street.phone("lin").post(url)
+    application.refresh_from_db()
+    assert application.stage == Stage.WITHDRAWN
+    street.phone("meng").post(f"/requests/{application.pk}/approve", {"proof": "owner"})
     assert not Holder.objects.filter(name="林弟").exists()
+
+
+def test_an_ask_to_remove_is_taken_back_or_refused_with_the_offices_words(
+    street: Street,
+) -> None:
+    lin, unit = street.people["lin"], unit_of(street)
+    mei = street.moves_in("mei", "林妹", unit=unit, residency=ResidencyKind.FAMILY)
+    by = Actor.resident(lin)
+    first = asks.ask_to_remove(home_of(lin), mei.pk, by, sent_id="5" * 24)
+    street.phone("lin").post(f"/home/asks/{first.pk}/back")
+    meng = street.phone("meng")
+    assert meng.post(f"/household-asks/{first.pk}", {"answer": "yes"}).status_code == 404
+    ask = asks.ask_to_remove(home_of(lin), mei.pk, by, sent_id="6" * 24)
+    answer = meng.post(f"/household-asks/{ask.pk}", {"answer": "no", "why": " "}, follow=True)
+    assert "the owner reads it" in text(answer)
+    meng.post(f"/household-asks/{ask.pk}", {"answer": "no", "why": "她还住着"})
+    assert "她还住着" in text(street.phone("lin").get("/home/family"))
 
 
 def test_a_guard_does_not_decide_who_lives_where(street: Street) -> None:
