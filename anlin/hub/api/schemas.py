@@ -77,6 +77,11 @@ class HolderIn(Schema):
 class ConsentIn(Schema):
     purpose: Purpose
     given_by: str = ""
+    """Who agreed, where that is somebody else."""
+    guardian: str = ""
+    """Id of the guardian, where they are registered here."""
+    relation: str = ""
+    """What the guardian is to the child."""
 
 
 class CredentialIn(Schema):

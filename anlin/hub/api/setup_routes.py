@@ -22,6 +22,7 @@ from anlin.hub.access.watch import known_to, may_know
 from anlin.hub.api import schemas as s
 from anlin.hub.api import setup_schemas as t
 from anlin.hub.api.auth import actor, roles
+from anlin.hub.api.texts import is_text
 from anlin.hub.audit.log import viewed
 from anlin.hub.errors import RuleError
 from anlin.hub.people.models import Community, Role
@@ -33,7 +34,7 @@ DESK = roles(Role.MANAGER)
 LIAISON = roles(Role.LIAISON)
 KNOW = roles(Role.LIAISON, Role.COMMITTEE, Role.AUDITOR)
 
-_REFUSED = {401: s.ErrorOut, 403: s.ErrorOut, 404: s.ErrorOut, 422: s.ErrorOut}
+_REFUSED = dict.fromkeys((400, 401, 403, 404, 422), s.ErrorOut)
 _GONE = {204: None, **_REFUSED}
 _NULLABLE = frozenset(
     {
@@ -312,14 +313,14 @@ def _resolve(given: dict[str, Any], name: str, among: QuerySet[M]) -> None:
 
 def _named(among: QuerySet[M], id_: str, field: str) -> M:
     """Find what a field names in the caller's own community."""
-    found = among.filter(pk=id_).first()
+    found = among.filter(pk=id_).first() if is_text(id_) else None
     if found is None:
         raise RuleError(f"{field}: {id_[:24]!r} is not in this community", field)
     return found
 
 
 def _one(among: QuerySet[M], id_: str) -> M:
-    found = among.filter(pk=id_).first()
+    found = among.filter(pk=id_).first() if is_text(id_) else None
     if found is None:
         raise Http404(f"{among.model._meta.model_name} {id_[:24]!r}: not in this community")
     return found

@@ -173,3 +173,35 @@ def test_consent_can_be_given_and_withdrawn(cast: Cast, meng: Caller) -> None:
     assert Holder.objects.get(pk=cast.lin.pk).has_consent(Purpose.FACE)
     assert meng.delete(f"{path}/face").status_code == 204
     assert not Holder.objects.get(pk=cast.lin.pk).has_consent(Purpose.FACE)
+
+
+def test_a_consent_names_a_guardian_by_id_and_relation(cast: Cast, meng: Caller) -> None:
+    path = f"/holders/{cast.qian.pk}/consents"
+    stranger = meng.post(path, {"purpose": "face", "guardian": "ho_nobody", "relation": "母亲"})
+    assert (stranger.status_code, stranger.json()["field"]) == (422, "guardian")
+    unit = cast.lin.residencies.get().unit
+    child = people.register_holder(cast.community, "林小", BY, unit=unit)
+    path = f"/holders/{child.pk}/consents"
+    asked = {"purpose": "face", "guardian": cast.lin.pk, "relation": "母亲"}
+    assert meng.post(path, asked).status_code == 204
+    given = child.consents.get()
+    assert (given.guardian, given.relation) == (cast.lin, "母亲")
+
+
+def test_a_plate_makes_a_car_of_its_owner(cast: Cast, meng: Caller) -> None:
+    path = f"/holders/{cast.lin.pk}/credentials"
+    body = {"method": "plate", "value": "京A·12345", "valid_until": "2030-01-01T00:00:00Z"}
+    made = meng.post(path, body).json()
+    car = cast.lin.vehicles.get()
+    assert car.credential is not None
+    assert car.credential.pk == made["id"]
+    assert made["valid_until"].startswith("2030-01-01")
+
+
+@pytest.mark.parametrize("text", ["a\\u0000b", "\\ud800"])
+def test_a_text_that_no_table_holds_is_named(cast: Cast, meng: Caller, text: str) -> None:
+    answer = meng._client.post(
+        "/api/v1/holders", f'{{"name": "孟新", "note": "{text}"}}', content_type="application/json"
+    )
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("note: ")
