@@ -278,7 +278,7 @@ def main(arguments: list[str]) -> int:
     only = [name for name in arguments if name not in SUITES]
     reasons = REASONS.read_text() if REASONS.exists() else ""
     # No assertion is rewritten: a mutant needs a verdict, no picture of it.
-    options = ["-q", "--no-header", "--assert=plain", "--capture=no"]
+    options = ["-q", "--no-header", "--assert=plain", "--capture=no", "--override-ini=addopts="]
     for plugin in ("cacheprovider", "django", "asyncio", "xdist", "playwright", "pytest_cov"):
         options += ["-p", f"no:{plugin}"]
     unexplained = 0
