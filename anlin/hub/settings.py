@@ -180,7 +180,7 @@ VERIFIER_URL = os.environ.get("ANLIN_VERIFIER_URL", "")
 """An outside service that confirms names and numbers (`people.verifiers`); empty: none is asked."""
 VERIFIER_TOKEN = os.environ.get("ANLIN_VERIFIER_TOKEN", "")
 
-LOGGING = {
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
@@ -189,3 +189,13 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": os.environ.get("ANLIN_LOG", "WARNING")},
 }
+if SMS_MODE == "console":
+    # Where a person waits for a code, not among the faults.
+    LOGGING["handlers"]["stdout"] = {
+        "class": "logging.StreamHandler",
+        "formatter": "line",
+        "stream": "ext://sys.stdout",
+    }
+    LOGGING["loggers"] = {
+        "anlin.notify.sms": {"handlers": ["stdout"], "propagate": False},
+    }

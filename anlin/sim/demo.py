@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -22,6 +22,7 @@ class _Prepared:
 
     code: str | None
     logins: dict[str, str]
+    resident_phone: str
 
 
 def run(
@@ -50,6 +51,11 @@ def run(
             return 130
         for name, password in prepared.logins.items():
             console.print(f"  log in as [bold]{name}[/] with [bold]{password}[/]", highlight=False)
+        console.print(
+            f"  resident: [bold]{addresses.hub_url}/home/login[/] with"
+            f" [bold]{prepared.resident_phone}[/]; the code appears here",
+            highlight=False,
+        )
         programs = _programs(home, addresses, prepared.code or "", once, started_at)
         told = f"Open [bold]{addresses.hub_url}[/] (state in {home}, logs in {home / 'log'})"
         return asyncio.run(up.supervise(home, programs, console, told))
@@ -67,7 +73,7 @@ def _programs(
         *(("--once",) if once else ()),
     )
     return [
-        *up.hub_programs(home, addresses),
+        *(_with_codes(program) for program in up.hub_programs(home, addresses)),
         Program(
             "sim",
             sim,
@@ -78,6 +84,13 @@ def _programs(
         ),
         up.edge_program(home, cables[addresses.hub], cables[addresses.live], code),
     ]
+
+
+def _with_codes(program: Program) -> Program:
+    """Let the web program write the residents' codes on this terminal: no gateway sends them."""
+    if program.name != "web":
+        return program
+    return replace(program, env={**program.env, "ANLIN_SMS": "console"}, talks=True)
 
 
 async def _prepare(home: Path, addresses: Addresses, console: Console) -> _Prepared:
@@ -105,4 +118,4 @@ async def _prepare(home: Path, addresses: Addresses, console: Console) -> _Prepa
     if process.returncode:
         raise Failed("The community could not be prepared:\n" + "\n".join(said[-20:]))
     data = json.loads(answer)
-    return _Prepared(data["code"], data["logins"])
+    return _Prepared(data["code"], data["logins"], data["resident_phone"])

@@ -62,7 +62,7 @@ def _community(home: Path, rtsp: int) -> dict[str, Any]:
     community.point_cameras(made, {path: f"rtsp://127.0.0.1:{rtsp}/{path}" for path in paths})
     _say("log-ins")
     logins = community.new_logins(Community.objects.get(pk=made.community))
-    return {"code": code, "logins": logins}
+    return {"code": code, "logins": logins, "resident_phone": community.resident_phone(made)}
 
 
 def _faces(home: Path) -> None:

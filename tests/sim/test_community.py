@@ -34,6 +34,7 @@ def test_it_has_the_size_of_the_real_one_and_its_policy_applies(
     assert len(policy.devices) == 7 + 3
     assert policy.credential_for(Method.CARD, made.cast["林"].card) is not None
     assert policy.credential_for(Method.PLATE, made.plate) is not None
+    assert community.resident_phone(made) == community.resident_phone(made) == "13800000001"
     logins = community.new_logins(Holder.objects.all()[0].community)
     assert sorted(logins) == ["guo", "meng"]
     assert logins != community.new_logins(Holder.objects.all()[0].community)
