@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from anlin.hub.errors import RuleError
-from anlin.hub.people.forms import end_of_day
-from anlin.hub.people.models import Unit
+from anlin.hub.people.models import Community, Unit
 from anlin.hub.resident.forms import HelperForm, InviteForm
 from anlin.hub.resident.homes import Home, NotYoursError, private_units
 from anlin.hub.visits import services as visits
@@ -71,8 +71,13 @@ def helper(home: Home, form: HelperForm) -> visits.Wish:
         kind=Kind.HELPER,
         phone=given["phone"],
         starts_at=home.at,
-        ends_at=end_of_day(given["last_day"]),
+        ends_at=_end_of_day(given["last_day"], home.holder.community),
         days=tuple(given["days"]),
         start_min=given["start"].hour * 60 + given["start"].minute,
         end_min=given["end"].hour * 60 + given["end"].minute,
     )
+
+
+def _end_of_day(day: date, community: Community) -> datetime:
+    """Give the moment at which a day is over where the community is."""
+    return datetime.combine(day + timedelta(days=1), time(), ZoneInfo(community.zone))

@@ -146,7 +146,7 @@ def _drive(operation: Operation, caller: Caller, mode: GenerationMode) -> None:
         suppress_health_check=list(HealthCheck),
     )
     @given(case=st.one_of(at_known, at_random))
-    def drive(case: schemathesis.Case[Any, Any, Any]) -> None:
+    def drive(case: schemathesis.Case[Any]) -> None:
         with undone():
             case.call_and_validate(headers=headers, checks=CHECKS, app=SCHEMA.app)
 
