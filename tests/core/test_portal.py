@@ -1324,8 +1324,8 @@ def test_a_leaf_that_opened_behind_the_beam_stays_explained_when_its_wire_breaks
     gate.at(1, Passed())
     gate.at(2, OPEN)
     gate.at(3, CUT)
-    gate.at(4, OPEN)
-    gate.at(6, TICK)
+    gate.at(6, OPEN)
+    gate.at(8, TICK)
     assert not gate.status.is_forced
 
 
