@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from anlin.hub.audit.log import Actor
 from anlin.hub.audit.models import Change
@@ -30,6 +31,12 @@ OFFICE = Actor.command("office")
 ZHAO = services.Asked("赵来", "139 0000 2202", ResidencyKind.FAMILY, "form-1")
 NUMBER = "190101199003071238"
 """The worked example: its region is assigned to nobody."""
+
+
+@pytest.fixture(autouse=True)
+def _in_english() -> Iterator[None]:
+    with translation.override("en"):
+        yield
 
 
 def home_of(cast: Cast) -> Unit:
