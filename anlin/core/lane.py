@@ -426,7 +426,6 @@ def _leaves(portal: Portal, status: Status, at: datetime) -> Step:
         queue=queue,
         is_crossing=False,
         crossing=None,
-        crossing_since=None,
         # What the arm struck has driven out from below it.
         gone_at=status.gone_at if queue else None,
     )

@@ -981,3 +981,12 @@ def test_whoever_works_on_a_stuck_arm_starts_with_a_clean_slate():
     assert lane.status.is_stuck
     lane.at(13, maintenance(60))
     assert not lane.status.is_stuck
+
+
+def test_no_second_try_is_due_once_what_the_arm_struck_has_driven_out():
+    lane = two_loops()
+    lane.at(0, UNDER)
+    lane.at(1, STRUCK)
+    assert lane.status.gone_at is not None
+    lane.at(3, CLEAR)
+    assert lane.status.gone_at is None
