@@ -44,17 +44,32 @@ def load(path: Path) -> Identity | None:
 
 
 async def enrol_node(path: Path, hub: str, code: str) -> Identity:
-    """Enrol with a one-time code and keep what the hub gave, readable by this user alone."""
-    key = new_sealing_key()
-    request = Enrol(code, public_sealing_key(key), VERSIONS_SPOKEN, __version__)
-    answer = await enrol(hub, request)
+    """Enrol with a one-time code and keep what the hub gave, readable by this user alone.
+
+    The key is kept before the hub is asked: where its answer is lost on the way, the same code
+    with the same key gets another one.
+    """
+    kept = path.with_suffix(".key")
+    try:
+        key = kept.read_text().strip()
+        public = public_sealing_key(key)
+    except (FileNotFoundError, ValueError):
+        key = new_sealing_key()
+        public = public_sealing_key(key)
+        _keep(kept, key)
+    answer = await enrol(hub, Enrol(code, public, VERSIONS_SPOKEN, __version__))
     identity = Identity(answer.node, answer.name, answer.community, answer.token, key)
+    _keep(path, json.dumps(to_data(identity)))
+    kept.unlink(missing_ok=True)
+    return identity
+
+
+def _keep(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        json.dump(to_data(identity), file)
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
-    return identity

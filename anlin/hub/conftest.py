@@ -156,7 +156,7 @@ class Hub:
         made = self.found()
         key = keys.new_sealing_key()
         asked = Enrol(made["code"], keys.public_sealing_key(key), (1,), "test")
-        answer = httpx.post(f"{self.web}/sync/v1/enrol", json=to_data(asked))
+        answer = httpx.post(f"{self.web}/sync/v1/enrol", json=to_data(asked), timeout=START_WAIT_S)
         assert answer.status_code == 200, answer.text
         enrolled = from_data(Enrolled, answer.json())
         return Site(

@@ -125,7 +125,7 @@ def test_from_outside_everything_is_https_and_the_front_stands_before_it(tmp_pat
     front = hub_programs(tmp_path, addresses)[-1]
     assert front.name == "front"
     assert f"8883:{addresses.mqtt}" in front.command
-    assert [program.name for program in hub_programs(tmp_path, Addresses())][-1] == "live"
+    assert [program.name for program in hub_programs(tmp_path, Addresses())][-1] == "worker"
 
 
 def test_half_of_the_options_is_refused() -> None:

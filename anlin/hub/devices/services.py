@@ -112,7 +112,10 @@ def enrol_node(enrol: Enrol) -> Enrolled:
         )
         if node is None:
             raise EnrolError("code: not known")
-        if node.enrolled_at is not None:
+        # Its answer may have been lost: until the node has spoken with its token, the same key
+        # may ask again.
+        is_again = node.public_key == enrol.public_key and node.last_seen_at is None
+        if node.enrolled_at is not None and not is_again:
             raise EnrolError(f"code: used already, by node {node.id}")
         if node.code_expires_at is None or now >= node.code_expires_at:
             raise EnrolError(f"code: expired after {CODE_LIFE}; ask for a new one")

@@ -241,6 +241,17 @@ register(
         only=("unit", "relation", "added_at"),
         blank={"added_by": None},
     ),
+    Holding("notices.Delivery", "holder", _("Messages sent to this person")),
+    Holding("notices.Attempt", "delivery__holder", _("By which way each message went")),
+    Holding("notices.Attempt", "device__holder", _("By which way each message went")),
+    Holding("notices.NoticeRead", "holder", _("Notices read")),
+    Holding("notices.Wishes", "holder", _("How this person wants to be told")),
+    Holding(
+        "notices.PushDevice",
+        "holder",
+        _("Devices that show messages"),
+        only=("name", "added_at"),
+    ),
     Holding(
         "join.Application",
         "holder",

@@ -96,7 +96,7 @@ def test_no_digit_and_no_digest_is_written_in_the_change_log(cast: Cast) -> None
     assert "240817" not in written
     assert pin.key_of(secret, "240817") not in written
     assert secret.hex() not in written
-    assert NodeKey.objects.get().sealed not in written
+    assert NodeKey.objects.get(use="pin").sealed not in written
 
 
 def test_a_node_that_joins_later_gets_the_same_secret(cast: Cast) -> None:

@@ -29,6 +29,18 @@ def asked(code: str, **other: object) -> Enrol:
     return Enrol(**{**fields, **other})  # type: ignore[arg-type]
 
 
+def test_a_node_whose_answer_was_lost_asks_again_with_its_own_key(cast: Cast) -> None:
+    node, code = devices.create_node(cast.community, "西门", BY)
+    request = asked(code)
+    lost = devices.enrol_node(request)
+    done = devices.enrol_node(request)
+    assert devices.node_of(lost.token) is None
+    assert devices.node_of(done.token) == node
+    Node.objects.filter(pk=node.pk).update(last_seen_at=timezone.now())
+    with pytest.raises(devices.EnrolError, match="used already"):
+        devices.enrol_node(request)
+
+
 def test_a_code_enrols_one_node_once(cast: Cast) -> None:
     node, code = devices.create_node(cast.community, "西门", BY)
     done = devices.enrol_node(asked(code.upper()))

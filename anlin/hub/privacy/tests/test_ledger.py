@@ -120,14 +120,15 @@ def test_a_withdrawal_is_complete_only_when_every_edge_and_terminal_has_shown_it
         "西门机房",
         "东门人脸机",
     }
-    revision = receipt.confirmations.first().revision  # type: ignore[union-attr]
+    revisions = [one.revision for one in receipt.confirmations.all()]
+    revision = max(revisions)
 
     # The near edge takes up the new rules; its terminal still holds the old table.
     Node.objects.filter(pk=world.node.pk).update(rules_as_of=revision)
     DeviceTable.objects.create(
         device=terminal,
         kind=EventKind.TABLE_HELD.value,
-        revision=revision - 1,
+        revision=min(revisions) - 1,
         wanted="old",
         held="old",
         since=timezone.now() - timedelta(days=1),

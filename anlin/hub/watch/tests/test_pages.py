@@ -87,7 +87,10 @@ def test_the_property_learns_of_a_hit_nowhere_and_the_liaison_does(
         assert "watch" not in rows
     changes = sign_in("meng").get(reverse("audit:changes")).content.decode()
     assert "watch" not in changes
-    assert "propose watch" in sign_in("auditor").get(reverse("audit:changes")).content.decode()
+    assert (
+        "proposed a watch entry"
+        in sign_in("auditor").get(reverse("audit:changes")).content.decode()
+    )
     liaison = sign_in("liaison")
     page = liaison.get(reverse("watch:entry", args=[entry.pk])).content.decode()
     assert "车行道入口" in page
