@@ -161,9 +161,14 @@ def answers(url: str) -> bool:
 
 async def read_code(page: Any) -> str:
     """Read the QR code from the phone's screen, as a reader at the gate does."""
-    picture = await page.locator("#qr svg").screenshot()
+    await page.locator("#qr svg").scroll_into_view_if_needed()
+    # The whole screen: a code is found by the light margin around it.
+    picture = await page.screenshot()
     image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE)
-    text, _, _ = cv2.QRCodeDetector().detectAndDecode(cv2.resize(image, None, fx=2, fy=2))
+    text = ""
+    for times in (1, 2, 3, 4):
+        larger = cv2.resize(image, None, fx=times, fy=times, interpolation=cv2.INTER_NEAREST)
+        text = text or cv2.QRCodeDetector().detectAndDecode(larger)[0]
     assert text.startswith(qr.PREFIX), "no code can be read from the screen"
     return str(text)
 
