@@ -200,7 +200,7 @@ def put_in(module: ModuleType, target: FunctionType, tree: FunctionNode) -> None
 
 
 class Loop:
-    """Runs a module's tests once for each mutant, in a session that was collected only once."""
+    """Runs a module's tests once for each mutant; they are collected only once."""
 
     def __init__(self, name: str, only: list[str], reasons: str) -> None:
         self.name, self.only, self.reasons = name, only, reasons

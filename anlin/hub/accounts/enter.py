@@ -162,7 +162,7 @@ def passkey_finish(request: HttpRequest, body: Any) -> dict[str, Any]:
 
 
 def secret_of(request: HttpRequest) -> str:
-    """Give the secret that is being set up in this session; the same until it is done."""
+    """Give the secret that this browser is setting up; the same until it is done."""
     if SECRET not in request.session:
         request.session[SECRET] = mfa.new_secret()
     return str(request.session[SECRET])

@@ -31,7 +31,7 @@ _BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 def sign_in(request: HttpRequest, user: User, how: How) -> None:
-    """Begin a session; the key of what was before it is never used again."""
+    """Sign somebody in on this browser; the key of what was before is never used again."""
     setattr(request, _HOW, how)
     django_login(request, user, backend=_BACKEND)
     if ResidentProfile.objects.filter(user=user).exists():
